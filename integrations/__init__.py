@@ -1,0 +1,1 @@
+"""Connectors on Dagster: other people's systems in, checked tables out."""

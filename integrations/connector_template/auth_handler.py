@@ -1,0 +1,9 @@
+"""Part two of a connector's file: how a connection proves who it is."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from integrations.auth.static import ApiKey, Basic, NoAuth
+
+AuthHandler = Annotated[ApiKey | Basic | NoAuth, Field(discriminator="type")]

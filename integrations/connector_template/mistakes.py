@@ -1,0 +1,155 @@
+"""Everything that is wrong with a connector's file, found in one reading.
+
+The shape is pydantic's business. What lies between the parts (a stream without a mapping, a secret
+that no connection names) is looked for in the plain values, so that one mistake hides no other.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from integrations.connector_template import transformer
+from integrations.connector_template.auth_handler import AuthHandler
+from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
+from integrations.connector_template.source_file import KeyPath
+from integrations.connector_template.transformer import Functions
+from integrations.names import NAME
+
+COMPONENT = "integrations.orchestration.component.Connector"
+"""The `type:` of every connector's file: what Dagster instantiates for it."""
+
+Found = Iterator[tuple[KeyPath, str]]
+
+_WORDS = {
+    "missing": "`{name}` is missing",
+    "extra_forbidden": "`{name}` is no setting; is it misspelt, or meant for another place?",
+    "union_tag_not_found": "`{name}.type` is missing",
+    "union_tag_invalid": "`{name}.type` must be one of {expected_tags}, not {tag!r}",
+    "value_error": "`{name}`: {error}",  # our own words: they quote only what may be shown
+}
+"""What we say of a mistake where pydantic's words would puzzle."""
+
+
+def mistakes(document: Any, functions: Functions) -> Found:
+    """The mistakes of a whole document, as (key path, message), in no particular order."""
+    if not isinstance(document, dict):
+        yield (), "the file must hold `type:` and `attributes:`"
+        return
+    if document.get("type") != COMPONENT:
+        yield ("type",), f"`type` must be {COMPONENT}"
+    for key in document.keys() - {"type", "attributes"}:
+        yield (str(key),), f"unknown setting {key!r}; the connector's settings go below attributes"
+    if not isinstance(document.get("attributes"), dict):
+        yield ("attributes",), "`attributes` must hold the five parts of the connector"
+        return
+    for at, message in attribute_mistakes(document["attributes"], functions):
+        yield ("attributes", *at), message
+
+
+def attribute_mistakes(values: dict[str, Any], functions: Functions) -> Found:
+    """The mistakes of the five parts."""
+    yield from _shape(values)
+    mappings, streams = _part(values, "transformer"), _part(values, "sync_handler", "streams")
+    yield from _unpaired(streams, mappings)
+    for at, message in transformer.mistakes(mappings, functions):
+        yield ("transformer", *at), message
+    yield from _window_columns(streams, mappings)
+    yield from _window_slots(streams)
+    yield from _secrets(values)
+
+
+def _shape(values: dict[str, Any]) -> Found:
+    try:
+        ConnectorConfig.model_validate(values)
+    except ValidationError as error:
+        told: set[KeyPath] = set()
+        for one in error.errors(include_url=False):
+            at = _place(one, values)
+            # A union complains once for each of its branches; the first is the one that is meant.
+            if at not in told:
+                told.add(at)
+                yield at, _readable(one, at)
+
+
+def _place(error: ErrorDetails, values: Any) -> KeyPath:
+    """Where a mistake is in the file: pydantic also names branches of unions, which are no keys."""
+    at: KeyPath = ()
+    for segment in error["loc"]:
+        within = dict(enumerate(values)) if isinstance(values, list) else values
+        if isinstance(within, dict) and segment in within:
+            at, values = (*at, segment), within[segment]
+    if at[:1] == ("connections",) and at[2:3] == ("secrets",):
+        return at[:4]
+    return (*at, error["loc"][-1]) if error["type"] == "missing" else at
+
+
+def _readable(error: ErrorDetails, at: KeyPath) -> str:
+    """Pydantic's words for one mistake, with the setting named and what was given."""
+    name, kind, given = ".".join(map(str, at)), error["type"], error["input"]
+    if error["loc"][-1] == "[key]":
+        return f"{given!r} is no name: it must match {NAME}"
+    if "secrets" in at:  # what was given may be the secret itself
+        return f"`{name}` must say where the secret is: {{env: NAME}} or {{file: PATH}}"
+    if kind in _WORDS:
+        return _WORDS[kind].format(name=name, **error.get("ctx", {}))
+    message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+    shown = "" if isinstance(given, dict | list) else f", not {given!r}"
+    return f"`{name}`: {message}{shown}"
+
+
+def _unpaired(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
+    for name in streams.keys() - mappings.keys():
+        yield ("sync_handler", "streams", name), f"stream {name!r} has no mapping in `transformer`"
+    for name in mappings.keys() - streams.keys():
+        yield ("transformer", name), f"{name!r} is no stream of `sync_handler`"
+
+
+def _window_columns(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
+    for name, stream in streams.items():
+        sync, mapping = _part(stream, "sync"), _part(mappings, name)
+        column = sync.get("column")
+        known = not isinstance(column, str) or column in _part(mapping, "fields")
+        if sync.get("type") == "window" and mapping and not known:
+            at = ("sync_handler", "streams", name, "sync", "column")
+            yield at, f"the window's column {column!r} is not mapped by `transformer.{name}`"
+
+
+def _window_slots(streams: dict[str, Any]) -> Found:
+    for name, stream in streams.items():
+        how, request = _part(stream, "sync").get("type"), _part(stream, "request")
+        texts = [request.get("path"), *_part(request, "params").values()]
+        slotted = any("{window." in text for text in texts if isinstance(text, str))
+        at = ("sync_handler", "streams", name, "request")
+        if how == "window" and request and not slotted:
+            yield at, f"stream {name!r} is read by windows, and its request has no {{window.start}}"
+        if how == "full" and slotted:
+            yield at, f"stream {name!r} is read in full, and its request has a slot for a window"
+
+
+def _secrets(values: dict[str, Any]) -> Found:
+    try:
+        needed = TypeAdapter(AuthHandler).validate_python(values.get("auth_handler"))
+    except ValidationError:
+        return
+    if not all(re.fullmatch(NAME, secret) for secret in needed.secret_names()):
+        # Not shown: somebody may have written the secret itself.
+        yield ("auth_handler",), f"`auth_handler` takes names of secrets, which match {NAME}"
+        return
+    for name, connection in _part(values, "connections").items():
+        at, given = ("connections", name), _part(connection, "secrets").keys()
+        if name == SANDBOX and given:
+            yield (*at, "secrets"), "the sandbox makes its own secrets; name none here"
+        for secret in sorted(needed.secret_names() - given if name != SANDBOX else ()):
+            yield at, f"connection {name!r} lacks the secret {secret!r} that `auth_handler` uses"
+        for secret in sorted(given - needed.secret_names()):
+            yield (*at, "secrets", secret), f"no part of the connector uses the secret {secret!r}"
+
+
+def _part(values: Any, *path: str) -> dict[str, Any]:
+    """The mapping at a path of plain values; empty where the file holds something else."""
+    for segment in path:
+        values = values.get(segment) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}

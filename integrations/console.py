@@ -1,0 +1,104 @@
+"""How the command line shows things: tables, a progress bar, JSON lines, and errors.
+
+Results go to standard output and everything else to standard error, so that output can be piped.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+PIPED = 160
+"""Columns where the output is no terminal: a table takes what it needs of them."""
+
+COLOURS = {
+    "ok": "green",
+    "up_to_date": "dim",
+    "warn": "yellow",
+    "blocked": "red",
+    "failed": "bold red",
+}
+
+
+def out() -> Console:
+    """Standard output; a width of its own where it is no terminal."""
+    width = None if sys.stdout.isatty() else PIPED
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def json_line(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of its own."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(
+    title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]
+) -> Table:
+    """A table; each column is (heading, is a number). Numbers stand right, with thousands."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for place, (heading, number) in enumerate(columns):
+        # Names and numbers stay whole; what is left of the width is for words.
+        whole = number or place == 0
+        justify: Literal["left", "right"] = "right" if number else "left"
+        made.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    text = "–" if value is None else str(value)
+    return f"[{COLOURS[text]}]{text}[/]" if text in COLOURS else text.replace("[", r"\[")
+
+
+class Bar:
+    """The progress of a sync: how many windows are done, and which stream is at work."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("starting", total=total)
+        self._settled = 0
+
+    def at(self, name: str) -> None:
+        """Says what is being worked on."""
+        self._progress.update(self._task, description=name)
+
+    def step(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
+
+    def settle(self, amount: int) -> None:
+        """A stream is through: all of its windows count, also those that failed."""
+        self._settled += amount
+        self._progress.update(self._task, completed=self._settled)
+
+
+@contextmanager
+def bar(total: int, *, hidden: bool) -> Iterator[Bar]:
+    """A progress bar on standard error; nothing is drawn where that is no terminal."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("windows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err(), disable=hidden, transient=True) as progress:
+        yield Bar(progress, total)

@@ -1,0 +1,75 @@
+"""The one retry: how long to wait before a call that may succeed later is made again."""
+
+import itertools
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from integrations.errors import RetryLater
+
+T = TypeVar("T")
+
+
+class Retry(BaseModel):
+    """Waits 1, 2, 4 … 300 s at most between attempts, and `budget_s` in all; all in seconds.
+
+    The figures are ceilings: half of a wait is random, so that callers who failed together do not
+    come back together. The default budget is three of the longest waits: what is down for longer
+    is for the next scheduled run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget_s: float = Field(default=900.0, ge=0)
+    first_s: float = Field(default=1.0, gt=0)
+    ceiling_s: float = Field(default=300.0, gt=0)
+
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        sleep: Callable[[float], None],
+        random: Callable[[], float],
+        on_retry: Callable[[RetryLater, float], None] | None = None,
+    ) -> T:
+        """What `call` returns, made again for as long as it raises `RetryLater` and time is left.
+
+        `random` gives a number in [0, 1). `on_retry` hears the error and the seconds before each
+        wait. A `retry_after` is waited for exactly, whatever the ceiling; one that the budget
+        cannot pay ends it at once. The last `RetryLater` is raised with the number of attempts.
+        """
+        waited = 0.0
+        for attempt in itertools.count(1):
+            try:
+                return call()
+            except RetryLater as error:
+                wait = self._wait(error, attempt, random)
+                if waited + wait > self.budget_s:
+                    raise self._spent(error, attempt, waited) from error
+                if on_retry is not None:
+                    on_retry(error, wait)
+            sleep(wait)
+            waited += wait
+        raise AssertionError("unreachable: the attempts are endless")
+
+    def _wait(self, error: RetryLater, attempt: int, random: Callable[[], float]) -> float:
+        # 2**60 s is beyond any ceiling, and the power stays small whatever the attempts.
+        ceiling = min(self.ceiling_s, self.first_s * 2.0 ** min(attempt - 1, 60))
+        wait = ceiling * (0.5 + random() / 2)
+        asked = error.retry_after
+        if asked is None:
+            return wait
+        # `Retry-After: 0` is common and would make a busy loop: below the first step the greater.
+        return asked if asked >= self.first_s else max(asked, wait)
+
+    def _spent(self, error: RetryLater, attempts: int, waited: float) -> RetryLater:
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts in {waited:.0f} s"
+        asked = error.retry_after
+        why = f"; it asks for {asked:.0f} s, more than is left" if asked and asked > 0 else ""
+        return RetryLater(
+            f"{error.what} (gave up after {tries}, of {self.budget_s:.0f} s for waiting{why})",
+            where=error.where,
+            todo=error.todo or "Run it again later.",
+            retry_after=asked,
+        )

@@ -1,0 +1,52 @@
+"""What a piece of work is called: which stream, which window.
+
+Every layer speaks of these two, so they stand below all of them.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+NAME = r"^[a-z][a-z0-9_]{0,23}$"
+"""Connector, connection, stream and entity names: they become Postgres identifiers and Dagster
+groups and ops, and two of them joined must stay under Postgres's 63 bytes."""
+
+
+@dataclass(frozen=True, order=True)
+class StreamId:
+    """One kind of record of one account; `str()` gives `stripe/main/charges`."""
+
+    connector: str
+    connection: str
+    stream: str
+
+    def __post_init__(self) -> None:
+        for name in (self.connector, self.connection, self.stream):
+            if not re.match(NAME, name):
+                raise ValueError(f"{name!r} is no name: it must match {NAME}")
+
+    def __str__(self) -> str:
+        return f"{self.connector}/{self.connection}/{self.stream}"
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A half-open stretch of time `[start, end)`, both aware and in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for moment in (self.start, self.end):
+            if moment.utcoffset() != UTC.utcoffset(None):
+                raise ValueError(f"{moment!r} is not in UTC")
+        if not self.start < self.end:
+            raise ValueError(f"a window must end after it starts: {self.start} … {self.end}")
+
+    @property
+    def label(self) -> str:
+        """Its name in folders, tables and messages: the start, `2026-01-01T00-00Z`."""
+        return self.start.strftime("%Y-%m-%dT%H-%MZ")
+
+    def __str__(self) -> str:
+        return f"[{self.start:%Y-%m-%d %H:%M}, {self.end:%Y-%m-%d %H:%M}) UTC"

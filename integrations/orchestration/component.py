@@ -1,0 +1,72 @@
+"""The connector as a Dagster component: from a folder's `defs.yaml` to assets, jobs and schedules.
+
+`get_model_cls` is our own config schema, not Dagster's `Resolvable`: the mistakes have our file and
+line, and editors get a strict JSON schema.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
+from pydantic import BaseModel
+
+from integrations.connector_template.config_schema import ConnectorConfig
+from integrations.connector_template.connector import Connector as Loaded
+from integrations.connector_template.connector import connector
+from integrations.errors import FixConfig
+from integrations.orchestration import keys
+from integrations.orchestration.assets import stream_assets
+from integrations.orchestration.entities import entity_specs
+from integrations.orchestration.resources import ConnectionResource, StoreResource
+from integrations.orchestration.schedules import connection_job, stream_schedule
+
+
+class Connector(dg.Component):
+    """One kind of external system: its auth, its streams, their mappings and their schedules."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The config schema of the whole file."""
+        return ConnectorConfig
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """The component of a folder whose attributes Dagster has parsed."""
+        if not isinstance(attributes, ConnectorConfig):
+            raise FixConfig("the file has no attributes", where=str(context.path))
+        return cls(connector(context.path, attributes))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The connector's definitions, whole: with the store and its entities' nodes."""
+        streams = list(self.loaded.streams())
+        return dg.Definitions.merge(
+            self.own_defs(),
+            dg.Definitions(assets=entity_specs(streams), resources={keys.STORE: StoreResource()}),
+        )
+
+    def own_defs(self) -> dg.Definitions:
+        """What belongs to this connector alone: the store and the entities are shared by all."""
+        streams = list(self.loaded.streams())
+        return dg.Definitions(
+            assets=[stream_assets(stream) for stream in streams],
+            jobs=self._jobs(),
+            schedules=[stream_schedule(stream) for stream in streams],
+            resources={
+                keys.connection(self.loaded.name, name): ConnectionResource.of(
+                    self.loaded.name, name, self.loaded.config
+                )
+                for name in self.loaded.config.connections
+            },
+        )
+
+    def _jobs(self) -> Sequence[UnresolvedAssetJobDefinition]:
+        return [
+            connection_job(self.loaded.name, name, list(self.loaded.config.sync_handler.streams))
+            for name in self.loaded.config.connections
+        ]

@@ -1,0 +1,57 @@
+"""What Dagster calls a stream: asset keys, op, job, group, resource, pool and schedule names.
+
+Names are joined with two underscores; our own names hold no run of two that could collide, because
+the parts are always joined in the same order and number.
+"""
+
+import dagster as dg
+
+from integrations.names import StreamId
+
+STORE = "store"
+"""The resource that holds the database and the landing zone."""
+
+
+def raw(stream: StreamId) -> dg.AssetKey:
+    """What one pull wrote to the landing zone."""
+    return dg.AssetKey([stream.connector, stream.connection, f"{stream.stream}_raw"])
+
+
+def canonical(stream: StreamId) -> dg.AssetKey:
+    """The records as canonical rows, checked."""
+    return dg.AssetKey([stream.connector, stream.connection, f"{stream.stream}_canonical"])
+
+
+def table(stream: StreamId) -> dg.AssetKey:
+    """The rows in Postgres."""
+    return dg.AssetKey([stream.connector, stream.connection, stream.stream])
+
+
+def trio(stream: StreamId) -> list[dg.AssetKey]:
+    """Raw, canonical and table, in the order of the data."""
+    return [raw(stream), canonical(stream), table(stream)]
+
+
+def entity(name: str) -> dg.AssetKey:
+    """The node of an entity, which all its tables feed and users' models depend on."""
+    return dg.AssetKey(["canonical", name])
+
+
+def connection(connector: str, name: str) -> str:
+    """A connection's resource, group and pool."""
+    return f"{connector}__{name}"
+
+
+def op(stream: StreamId) -> str:
+    """A stream's step."""
+    return f"{stream.connector}__{stream.connection}__{stream.stream}"
+
+
+def job(connector: str, name: str) -> str:
+    """A connection's job; without the suffix it could collide with an op."""
+    return f"{connection(connector, name)}__sync"
+
+
+def schedule(stream: StreamId) -> str:
+    """A stream's schedule."""
+    return f"{op(stream)}__schedule"

@@ -1,0 +1,88 @@
+"""All twins in one process: `python -m integrations.sandbox --home PATH`.
+
+While they serve, `<home>/sandbox.json` says where each is and which secrets let one in:
+`{"stripe": {"url": "http://127.0.0.1:…", "secrets": {"api_key": "sk_test_…"}}, "pid": 1234}`.
+The secrets are made at each start and open nothing but the twin.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from integrations.sandbox.address import FILE
+from integrations.sandbox.server import running
+from integrations.sandbox.twins import TWINS
+
+SEED = 7
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT, or until stdin closes where that was asked for."""
+    options = _options()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if options.until_stdin_closes:
+        threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
+    with ExitStack() as stack:
+        found: dict[str, Any] = {}
+        for name, make in TWINS.items():
+            twin = make(options.seed, clock=lambda: datetime.now(UTC))
+            found[name] = {"url": stack.enter_context(running(twin)), "secrets": dict(twin.secrets)}
+        file = options.home / FILE
+        _write(file, found | {"pid": os.getpid()})
+        stack.callback(_remove, file)
+        places = ", ".join(f"{name} {found[name]['url']}" for name in found)
+        sys.stderr.write(f"The twins are serving: {places}\n")
+        stop.wait()
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m integrations.sandbox",
+        description="Serves local twins of the external systems on 127.0.0.1.",
+    )
+    parser.add_argument("--home", type=Path, required=True, help=f"folder that gets {FILE}")
+    parser.add_argument("--seed", type=int, default=SEED, help="what the data is made from")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="stop at the end of stdin: whoever holds the pipe takes the twins with them",
+    )
+    return parser.parse_args()
+
+
+def _watch_stdin(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    stop.set()
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all, and for the owner's eyes only: it holds secrets."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(content, out)
+    draft.replace(file)
+
+
+def _remove(file: Path) -> None:
+    """Takes the file away, unless another process has put its own there."""
+    try:
+        if json.loads(file.read_text())["pid"] == os.getpid():
+            file.unlink()
+    except (OSError, ValueError, KeyError):
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""Every twin there is: what the sandbox serves, and where a new twin is entered."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from integrations.sandbox.stripe import StripeTwin
+from integrations.sandbox.twin import MakeTwin
+
+TWINS: Mapping[str, MakeTwin] = MappingProxyType({"stripe": StripeTwin})
+"""By the name of the connector; all of them are served by `python -m integrations.sandbox`."""

@@ -1,0 +1,45 @@
+"""The one way to a database connection: what every connection of ours has in common."""
+
+from typing import Any
+
+import psycopg
+
+from integrations.errors import FixConfig, RetryLater
+
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "invalid",
+)
+"""libpq gives no error code for a failed connection; these words mean that waiting is no use."""
+
+
+def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection whose clock is UTC; a transaction begins with the first statement unless
+    `autocommit`. Use it with `with`: it commits, or rolls back on an exception, and closes.
+
+    Raises RetryLater when the database is away, FixConfig when it refuses us for good.
+    """
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, application_name="integrations", connect_timeout=10
+        )
+        # Not a start-up option: connection poolers refuse those.
+        connection.execute("SET TIME ZONE 'UTC'")
+        connection.autocommit = autocommit
+        return connection
+    except psycopg.OperationalError as error:
+        what = " ".join(str(error).split())
+        if any(words in what for words in _REFUSED):
+            raise FixConfig(
+                f"the database refuses the connection: {what}",
+                todo="Correct INTEGRATIONS_DATABASE_URL, or what the role may do.",
+            ) from error
+        raise RetryLater(f"the database cannot be reached: {what}") from error
+    except psycopg.ProgrammingError:
+        # Not `from` it: libpq quotes a URL that it cannot read, password and all.
+        raise FixConfig(
+            "the database's URL cannot be read", todo="Correct INTEGRATIONS_DATABASE_URL."
+        ) from None

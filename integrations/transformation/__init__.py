@@ -1,0 +1,1 @@
+"""Records become canonical frames: parse, coerce, map, check; by column, never row by row."""

@@ -1,0 +1,92 @@
+"""A mapping in words: for the pages of assets, for previews, and as a code version."""
+
+import hashlib
+import inspect
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from integrations.transformation.function import PythonFunction
+from integrations.transformation.mapping import BoundField, BoundMapping
+from integrations.transformation.rule import TYPE_WORDS
+from integrations.transformation.transform import MASK
+
+if TYPE_CHECKING:
+    from integrations.canonical.entity import Entity
+
+_CELL = 40
+"""Characters of a value in a preview."""
+
+
+def field_table(bound: BoundMapping) -> str:
+    """The mapping as a markdown table: every column of the entity, and what fills it."""
+    fields = {field.column.name: field for field in bound.fields}
+    lines = [
+        "| column | from | rule | type | unit | required | personal | description |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for column in bound.entity.columns():
+        field = fields.get(column.name)
+        cells = (
+            column.name,
+            ", ".join(f"`{path}`" for path in field.rule.reads()) if field else "",
+            field.rule.name if field else "*not mapped*",
+            TYPE_WORDS[column.type],
+            column.unit or "",
+            "" if column.nullable else "yes",
+            "yes" if column.personal else "",
+            column.description,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mapping_hash(bound: BoundMapping) -> str:
+    """A hash of all that decides what a record becomes: mapping, functions and entity.
+
+    Sixteen hexadecimal digits, equal in every process; a changed description leaves it as it is.
+    """
+    columns = [[c.name, str(c.type), c.nullable, c.allowed] for c in bound.entity.columns()]
+    mapping = bound.mapping.model_dump(mode="json", by_alias=True)
+    functions = [_source(field) for field in bound.fields]
+    text = json.dumps([mapping, columns, functions], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def masked(rows: pa.Table, entity: "type[Entity]", *, limit: int = 10) -> str:
+    """The first rows as a markdown table, personal values masked, columns without values left out.
+
+    A preview: long values are cut. Markdown in a value is shown, not rendered.
+    """
+    personal = {column.name for column in entity.columns() if column.personal}
+    head = rows.slice(0, limit)
+    names = [n for n in head.column_names if n[0] != "_" and head[n].null_count < len(head)]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for row in head.select(names).to_pylist():
+        cells = (_cell(MASK if n in personal and v else v) for n, v in row.items())
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if names else ""
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    shown = f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+    text = " ".join(shown.split())
+    text = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+    for special in "\\`*_<>[]|":
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _source(field: BoundField) -> str:
+    """The function, and the whole file that it stands in: it may call others there."""
+    function = field.rule.function if isinstance(field.rule, PythonFunction) else None
+    if function is None:
+        return ""
+    file = inspect.getsourcefile(function)
+    around = Path(file).read_text(encoding="utf-8") if file else ""
+    return f"{function.__qualname__}\n{around}"

@@ -1,0 +1,47 @@
+"""A record's id in its source, as the one text that the table is keyed by."""
+
+from collections.abc import Mapping, Sequence
+
+from integrations.transformation.arrow import Array, pc, positions
+from integrations.transformation.kinds import Kind
+from integrations.transformation.parse import Parser
+from integrations.transformation.rule import TEXT, Columns, Rule
+
+LONGEST = 500
+"""Characters. Postgres refuses an index row over 2,704 bytes, and with it the whole load."""
+
+
+def source_ids(key: Sequence[Rule], columns: Columns, *, rows: int) -> tuple[Array, Array]:
+    """The ids, and which of them are no ids: a part is missing, blank or null, or all too long.
+
+    Parts are joined by `/`; one within a part is written `%2F`, so that no two keys look alike.
+    """
+    parts = [rule.apply(columns, wanted=TEXT, rows=rows).values for rule in key]
+    if len(parts) > 1:
+        for old, new in (("%", "%25"), ("/", "%2F")):
+            parts = [pc.replace_substring(part, pattern=old, replacement=new) for part in parts]
+    ids = pc.binary_join_element_wise(*parts, "/") if len(parts) > 1 else parts[0]
+    blank = [pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(part)), 0) for part in parts]
+    bad = pc.or_(pc.greater(pc.utf8_length(ids), LONGEST), pc.match_substring(ids, "\x00"))
+    for one in blank:
+        bad = pc.or_(bad, one)
+    return ids, pc.fill_null(bad, True)
+
+
+class KeyReader:
+    """Reads the key of records that cannot be read in full, so that quarantine knows them by it."""
+
+    def __init__(self, key: Sequence[Rule], paths: Mapping[str, Kind]) -> None:
+        self._key = key
+        wanted = {path for rule in key for path in rule.reads()}
+        self._parser = Parser({path: paths[path] for path in wanted})
+
+    def read(self, records: Array) -> list[str | None]:
+        """The id of each record, None where it has none that can be read."""
+        parsed = self._parser.parse(records)
+        ids, bad = source_ids(self._key, parsed.columns, rows=len(parsed.rows))
+        found: list[str | None] = [None] * len(records)
+        good = pc.if_else(bad, None, ids).to_pylist()
+        for row, key in zip(positions(parsed.rows), good, strict=True):
+            found[row] = key
+        return found

@@ -1,0 +1,197 @@
+"""What a stream's records become: which entity, which key, and a rule for each column.
+
+`StreamMapping` is what the file says; bound to its entity it becomes a `BoundMapping`, which is
+known to fit: after that only data can be wrong.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from integrations.names import NAME
+from integrations.transformation.function import Function, PythonFunction
+from integrations.transformation.kinds import INTEGER, Kind
+from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
+from integrations.transformation.rules import FieldRule, as_rule
+from integrations.transformation.values import Constant
+
+if TYPE_CHECKING:
+    from integrations.canonical.entity import Entity, EntityColumn
+
+Path = tuple[str | int, ...]
+
+NO_VERSION = "none"
+
+
+class MappingErrors(ValueError):
+    """Every mistake of one mapping, as (path below the mapping, message)."""
+
+    def __init__(self, mistakes: Sequence[tuple[Path, str]]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("; ".join(message for _, message in self.mistakes))
+
+
+def _as_tuple(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+class StreamMapping(BaseModel):
+    """One stream's mapping, as a connector's file writes it.
+
+    `key` names the values that make the record's id in the source: one path, or several that are
+    only unique together. A key that is no string needs its rule: `{type: integer, from: id}`.
+    `version` is the path of a whole number that grows with every change of a record.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity: str = Field(pattern=NAME)
+    key: Annotated[
+        tuple[FieldRule, ...],
+        BeforeValidator(_as_tuple, json_schema_input_type=FieldRule | tuple[FieldRule, ...]),
+        Field(min_length=1),
+    ]
+    version: SourcePath = NO_VERSION
+    fields: dict[str, FieldRule] = Field(min_length=1)
+
+    def bind(
+        self, entity: "type[Entity]", *, functions: Mapping[str, Function] | None = None
+    ) -> "BoundMapping":
+        """The mapping with its entity; raises `MappingErrors` with every mistake at once.
+
+        `functions` are those that the folder's transformer.py offers to rules of type `python`.
+        """
+        return _Binding(self, entity, functions or {}).bound()
+
+
+@dataclass(frozen=True)
+class BoundField:
+    """A column of the entity and the rule that fills it."""
+
+    column: "EntityColumn"
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class BoundMapping:
+    """A mapping that fits its entity. `paths` holds all that is read from a record, and as what."""
+
+    entity: "type[Entity]"
+    mapping: StreamMapping
+    fields: tuple[BoundField, ...]
+    key: tuple[Rule, ...]
+    version: str | None
+    paths: Mapping[str, Kind]
+
+
+class _Binding:
+    """One mapping on its way to being bound, with the mistakes found so far."""
+
+    def __init__(
+        self, mapping: StreamMapping, entity: "type[Entity]", functions: Mapping[str, Function]
+    ) -> None:
+        self.mapping = mapping
+        self.entity = entity
+        self.functions = functions
+        self.columns = {column.name: column for column in entity.columns()}
+        self.paths: dict[str, Kind] = {}
+        self.mistakes: list[tuple[Path, str]] = []
+
+    def bound(self) -> BoundMapping:
+        mapping = self.mapping
+        fields = tuple(self._fields())
+        key = tuple(self._key())
+        version = None if mapping.version == NO_VERSION else mapping.version
+        if version is not None:
+            self._read({version: INTEGER}, ("version",))
+        self._missing()
+        self.mistakes.extend(_tangled(self.paths))
+        if self.mistakes:
+            raise MappingErrors(self.mistakes)
+        return BoundMapping(self.entity, mapping, fields, key, version, self.paths)
+
+    def _fields(self) -> Iterator[BoundField]:
+        for name, given in self.mapping.fields.items():
+            at: Path = ("fields", name)
+            column = self.columns.get(name)
+            if column is None:
+                self._note(at, self._unknown(name))
+                continue
+            rule = self._rule(at, column, given)
+            if rule is not None:
+                yield BoundField(column, rule)
+
+    def _rule(self, at: Path, column: "EntityColumn", given: str | Rule) -> Rule | None:
+        rule = as_rule(given, wanted=column.type)
+        if rule is None:
+            self._note(
+                at,
+                f"`{column.name}` is {TYPE_WORDS[column.type]}: it needs a rule, not a path alone",
+            )
+        elif column.type not in rule.gives or not _fits(rule, column):
+            took = f"`{column.name}` takes {TYPE_WORDS[column.type]}"
+            self._note(at, f"{took}, which the rule {rule.name} does not give")
+        else:
+            self._words(at, column, rule)
+            return self._ready(at, rule)
+        return None
+
+    def _words(self, at: Path, column: "EntityColumn", rule: Rule) -> None:
+        strange = sorted(set(rule.words()) - set(column.allowed)) if column.allowed else []
+        if strange:
+            known = ", ".join(column.allowed)
+            self._note(at, f"`{column.name}` is one of {known}; not {', '.join(strange)}")
+
+    def _ready(self, at: Path, rule: Rule) -> Rule | None:
+        """The rule with its function, once what it reads agrees with what others read."""
+        self._read(rule.reads(), at)
+        if not isinstance(rule, PythonFunction):
+            return rule
+        if rule.call in self.functions:
+            return rule.using(self.functions)
+        self._note(at, f"transformer.py beside the file has no function {rule.call!r}")
+        return None
+
+    def _key(self) -> Iterator[Rule]:
+        for number, given in enumerate(self.mapping.key):
+            at: Path = ("key", number)
+            rule = as_rule(given, wanted=TEXT)
+            if rule is None or TEXT not in rule.gives or isinstance(rule, Constant):
+                self._note(at, "a key is made of strings or whole numbers of the record")
+            elif (ready := self._ready(at, rule)) is not None:
+                yield ready
+
+    def _read(self, wanted: Mapping[str, Kind], at: Path) -> None:
+        for path, kind in wanted.items():
+            other = self.paths.setdefault(path, kind)
+            if other is not kind:
+                self._note(at, f"`{path}` is read as {other.name} elsewhere, here as {kind.name}")
+
+    def _missing(self) -> None:
+        for column in self.columns.values():
+            if not column.nullable and column.name not in self.mapping.fields:
+                about = f"`{column.name}` of {self.entity.entity_name()}"
+                self._note(("fields",), f"{about} is required, and no rule fills it")
+
+    def _unknown(self, name: str) -> str:
+        known = f"{self.entity.entity_name()} has no column {name!r}"
+        close = get_close_matches(name, self.columns, n=1)
+        return f"{known}; did you mean {close[0]!r}?" if close else known
+
+    def _note(self, at: Path, message: str) -> None:
+        self.mistakes.append((at, message))
+
+
+def _fits(rule: Rule, column: "EntityColumn") -> bool:
+    return not isinstance(rule, Constant) or rule.fits(column.type)
+
+
+def _tangled(paths: Mapping[str, Kind]) -> Iterator[tuple[Path, str]]:
+    """Paths that are read as a value in one place and as an object in another."""
+    for path in paths:
+        for other in paths:
+            if other.startswith(f"{path}."):
+                yield ("fields",), f"`{path}` is read as a value, yet `{other}` lies inside it"

@@ -1,0 +1,90 @@
+"""Reading a JSON answer only as far as needed: each record stays the bytes that the source sent.
+
+A full decode would cost several times the CPU and could not give the bytes back.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from integrations.errors import RetryLater, StopStream
+
+_Level = TypeVar("_Level")
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+Bytes = bytes | msgspec.Raw
+
+_HALF_PAIR = re.compile(
+    rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)"  # an escaped backslash, or a whole pair: kept
+    rb"|\\u[dD][89a-fA-F]..",
+    re.DOTALL,
+)
+
+
+def readable(body: bytes) -> bytes:
+    """The body with U+FFFD for each half of a surrogate pair, which is no text and which decoders
+    refuse with the whole page. Of the same length, so that places in it are places in the body.
+    """
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _HALF_PAIR.sub(lambda found: found[1] or b"\\ufffd", body)
+
+
+def as_sent(
+    records: Sequence[msgspec.Raw], *, text: bytes, body: bytes
+) -> Sequence[bytes | msgspec.Raw]:
+    """The bytes that the source sent for records which were split from `readable(body)`."""
+    if text == body:
+        return records
+    base = _address(text)
+    starts = (_address(record) - base for record in records)
+    return [
+        body[start : start + len(record)] for start, record in zip(starts, records, strict=True)
+    ]
+
+
+def _address(buffer: Bytes) -> int:
+    """Where a buffer lies: a record is a view into the text that it was split from."""
+    data: tuple[int, bool] = np.frombuffer(buffer, np.uint8).__array_interface__["data"]
+    return data[0]
+
+
+def records_in(body: Bytes, path: str) -> Sequence[msgspec.Raw]:
+    """The list at `path` (keys joined by dots; "" is the body itself), one element a record.
+
+    Raises `RetryLater` for a body that is no whole JSON (a proxy's HTML, a cut answer), and
+    `StopStream` for JSON of another shape.
+    """
+    found = value_at(body, path) if path else body
+    if found is None:
+        raise StopStream(f"the answer has no {path!r}, where its records should be")
+    return _decoded(_LIST, found, f"{path!r} of the answer" if path else "the answer")
+
+
+def value_at(body: Bytes, path: str) -> msgspec.Raw | None:
+    """The undecoded value at `path` of an object, None when a key on the way is absent or null.
+
+    A key with a dot in it is found too (`@odata.nextLink`). Errors as in `records_in`.
+    """
+    level = _decoded(_OBJECT, body, "the answer")
+    if path in level:
+        return level[path]
+    head, _, rest = path.partition(".")
+    if not rest or head not in level or bytes(level[head]) == b"null":
+        return None
+    return value_at(level[head], rest)
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Level], body: Bytes, what: str) -> _Level:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise StopStream(f"{what} has another shape: {error}") from error
+    except msgspec.DecodeError as error:
+        raise RetryLater(f"the answer is no JSON, or not all of it: {error}") from error
+    except RecursionError as error:
+        raise StopStream(f"{what} is nested too deeply to be read") from error

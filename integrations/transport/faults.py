@@ -1,0 +1,126 @@
+"""What went wrong with an HTTP call, in our words: the class of each error is its remedy.
+
+The one place where httpx's exceptions and HTTP's statuses are read. Texts that come from outside
+are redacted here, and so are the causes: an orchestrator stores the messages of both.
+"""
+
+import email.utils
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import msgspec
+
+from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.redaction import redact, scrub
+
+HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
+"""The roots of httpx's exceptions."""
+
+_REMEDIES: Mapping[type[BaseException], type[IntegrationError]] = {
+    httpx.TransportError: RetryLater,  # timeouts, the network, proxies, answers cut short
+    httpx.DecodingError: RetryLater,  # a compressed body that does not unpack
+    httpx.LocalProtocolError: StopStream,
+    httpx.UnsupportedProtocol: StopStream,
+}
+"""By the nearest base class; what is not named is no passing fault: `StopStream`."""
+
+_RETRIED = frozenset({408, 425, 429})  # and every 5xx
+_WORDS = 300  # characters of a vendor's message that an error quotes
+_LONGEST = timedelta(days=3650).total_seconds()
+_MESSAGE_KEYS = ("message", "detail", "error_description", "title", "error", "errors")
+
+
+def translated(error: Exception, *, call: str) -> IntegrationError:
+    """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it."""
+    remedy = next(
+        (_REMEDIES[base] for base in type(error).__mro__ if base in _REMEDIES), StopStream
+    )
+    scrub(error)
+    text = str(error) or "no details"
+    return remedy(f"{call} brought no whole answer ({type(error).__name__}: {text})")
+
+
+def refused(
+    response: httpx.Response,
+    *,
+    call: str,
+    body: bytes,
+    now: datetime,
+    secret_names: frozenset[str],
+    should_retry_header: str | None,
+) -> IntegrationError:
+    """Our error for an answer whose status is not 200. `call` may name the request's id."""
+    status = response.status_code
+    words = vendor_words(body)
+    what = f"{call} answered {status}" + (f": {words}" if words else "")
+    if _passing(response, should_retry_header):
+        wait = retry_after(response.headers, now=now)
+        if wait is not None:
+            until = (now + timedelta(seconds=wait)).strftime("%Y-%m-%d %H:%M:%S UTC")
+            what = f"{what} (it asks to wait until {until})"
+        return RetryLater(what, retry_after=wait)
+    if status == 401:
+        named = ", ".join(sorted(secret_names)) or "none is configured"
+        return StopConnection(what, todo=f"Check the credential (its secrets: {named}).")
+    if status == 403:
+        return StopStream(what, todo="Give the credential the permission to read this.")
+    return StopStream(what)
+
+
+def _passing(response: httpx.Response, should_retry_header: str | None) -> bool:
+    said: str = response.headers.get(should_retry_header or "", "").strip().lower()
+    if response.is_error and said in ("true", "false"):
+        return said == "true"
+    status = response.status_code
+    return status in _RETRIED or status >= 500
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), None without a usable one.
+
+    Seconds or an HTTP date; a date is measured by the answer's own `Date`, so that the two clocks
+    need not agree. Negative ones and garbage are ignored.
+    """
+    asked = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
+        return min(float(asked), _LONGEST)
+    until = _http_date(asked)
+    if until is None:
+        return None
+    wait = (until - (_http_date(headers.get("date", "")) or now)).total_seconds()
+    return min(wait, _LONGEST) if wait >= 0 else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def vendor_words(body: bytes) -> str:
+    """The vendor's own message in an error's body: redacted, one line, 300 characters at most."""
+    text = body.decode("utf-8", "replace")
+    try:
+        text = _message(msgspec.json.decode(body), depth=4) or text
+    except (msgspec.DecodeError, RecursionError):
+        # HTML from a proxy: its text is enough.
+        text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.S | re.I)
+    # Redacted before it is cut, or half a secret could stay.
+    clean = "".join(char if char.isprintable() else " " for char in redact(text))
+    return " ".join(clean.split())[:_WORDS]
+
+
+def _message(value: object, *, depth: int) -> str:
+    """The first text under one of the keys that vendors use, looking inwards."""
+    if isinstance(value, str) or depth == 0:
+        return value if isinstance(value, str) else ""
+    if isinstance(value, list):
+        return _message(value[0], depth=depth - 1) if value else ""
+    if isinstance(value, dict):
+        inner = (_message(value.get(key), depth=depth - 1) for key in _MESSAGE_KEYS)
+        return next(filter(None, inner), "")
+    return ""

@@ -1,0 +1,223 @@
+"""The one door to the network over HTTP: every request has a timeout, goes to one origin only, and
+fails with one of our errors.
+
+An origin is scheme, host and port (RFC 6454). Redirects are followed here and not by httpx, which
+would send headers like `X-Api-Key` along to anywhere.
+"""
+
+import ipaddress
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self, cast
+
+import httpx
+
+from integrations.auth import Auth
+from integrations.errors import RetryLater, StopStream
+from integrations.redaction import redact
+from integrations.secrets import Secret
+from integrations.transport.faults import HTTPX_ERRORS, refused, translated
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_MOST_ERROR_BYTES = 65_536
+
+Params = Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
+
+    `seen_at` is the time (UTC) at which the request that it answers was sent.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    seen_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpOptions:
+    """What a connector's file says about HTTP; times in seconds.
+
+    `timeout_s` bounds each silence of the network, `answer_s` a whole answer that drips in.
+    """
+
+    headers: Mapping[str, str]
+    timeout_s: float
+    answer_s: float
+    should_retry_header: str | None = None
+    request_id_header: str | None = None
+
+
+class _Signed(httpx.Auth):
+    """A credential of ours in the place where httpx wants its own."""
+
+    def __init__(self, auth: Auth, secrets: Mapping[str, Secret]) -> None:
+        self._auth, self._secrets = auth, secrets
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        flow = self._auth.flow(request, self._secrets)
+        # Our protocols stand for httpx's own classes, which is what goes in and comes out here.
+        return cast(Generator[httpx.Request, httpx.Response, None], flow)
+
+
+class HttpClient:
+    """GETs from one origin. A context manager; `requests` counts what was sent, repeats included.
+
+    Not for use by several threads at a time.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: Auth,
+        secrets: Mapping[str, Secret],
+        options: HttpOptions,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._base = httpx.URL(base_url)
+        self._auth, self._options, self._clock = auth, options, clock
+        self.requests = 0
+        self._client = httpx.Client(
+            auth=_Signed(auth, secrets),
+            headers={"Accept": "application/json", **options.headers},
+            timeout=options.timeout_s,
+            follow_redirects=False,
+            event_hooks={"request": [self._count]},
+            # A proxy from the environment could not reach this machine's own servers.
+            trust_env=not _loopback(self._base.host),
+        )
+
+    def get(self, target: str, *, params: Params | None = None) -> Reply:
+        """The answer to a GET of `target`: a path below the base address, or a whole URL.
+
+        Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
+        sent, when the target or a redirect leads to another origin.
+        """
+        url = self._inside(self._address(target))
+        request = self._client.build_request("GET", url, params=params or None)
+        for _ in range(1 + _MOST_REDIRECTS):
+            seen_at = self._clock()
+            with self._exchange(request) as response:
+                location = response.headers.get("location")
+                if response.status_code not in _REDIRECTS or not location:
+                    return self._reply(response, seen_at=seen_at)
+                # Built anew, so that it is signed anew and nothing else is carried over.
+                onward = self._inside(request.url.join(location), by="a redirect of ")
+                request = self._client.build_request("GET", onward)
+        raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
+
+    def _address(self, target: str) -> httpx.URL:
+        whole = "://" in target.partition("?")[0]
+        base = str(self._base).rstrip("/")
+        try:
+            return httpx.URL(target if whole else f"{base}/{target.lstrip('/')}")
+        except httpx.InvalidURL as error:
+            raise translated(error, call="GET of an address that is none") from error
+
+    def _inside(self, url: httpx.URL, *, by: str = "") -> httpx.URL:
+        """The URL, if it is of our origin and brings no credentials of its own."""
+        if _origin(url) != _origin(self._base) or url.userinfo:
+            raise StopStream(
+                f"{by}{_origin_text(self._base)} leads to {_origin_text(url)}: "
+                "the credential is not sent to another origin",
+                todo="If that is the right address, make it the connection's base_url.",
+            )
+        return url
+
+    @contextmanager
+    def _exchange(self, request: httpx.Request) -> Iterator[httpx.Response]:
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                response.close()
+        except HTTPX_ERRORS as error:
+            raise translated(error, call=_call(request)) from error
+
+    def _reply(self, response: httpx.Response, *, seen_at: datetime) -> Reply:
+        if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
+            raise refused(
+                response,
+                call=self._named(response),
+                body=self._error_body(response),
+                now=self._clock(),
+                secret_names=self._auth.secret_names(),
+                should_retry_header=self._options.should_retry_header,
+            )
+        body = self._body(response)
+        return Reply(str(response.url), response.headers, body, seen_at)
+
+    def _body(self, response: httpx.Response) -> bytes:
+        deadline = time.monotonic() + self._options.answer_s
+        pieces = []
+        for piece in response.iter_bytes():
+            pieces.append(piece)
+            if time.monotonic() > deadline:
+                raise RetryLater(
+                    f"{self._named(response)} was still sending after {self._options.answer_s:g} s"
+                )
+        return b"".join(pieces)
+
+    def _error_body(self, response: httpx.Response) -> bytes:
+        """The start of an error's body. The status says what matters: a cut body is no fault."""
+        deadline = time.monotonic() + self._options.timeout_s
+        body = b""
+        with suppress(*HTTPX_ERRORS):
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) >= _MOST_ERROR_BYTES or time.monotonic() > deadline:
+                    break
+        return body[:_MOST_ERROR_BYTES]
+
+    def _named(self, response: httpx.Response) -> str:
+        call = _call(response.request)
+        request_id = response.headers.get(self._options.request_id_header or "")
+        return f"{call} (request {redact(request_id)[:100]})" if request_id else call
+
+    def _count(self, request: httpx.Request) -> None:
+        self.requests += 1
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _call(request: httpx.Request) -> str:
+    # Never the query: cursors and filters may be personal, and some vendors put keys there.
+    return f"{request.method} {redact(request.url.path)}"
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port  # httpx drops a scheme's default port
+
+
+def _origin_text(url: httpx.URL) -> str:
+    return redact(f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

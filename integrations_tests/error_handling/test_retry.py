@@ -1,0 +1,152 @@
+"""The one retry: what it waits, when it stops, and what it says then."""
+
+from collections.abc import Callable
+
+import pytest
+
+from integrations.error_handling.retry import Retry
+from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
+
+
+class Failing:
+    """A call that fails with these errors in turn and then returns "done"; keeps the waits."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+        self.waits: list[float] = []
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    def run(self, retry: Retry, random: Callable[[], float] = lambda: 1.0) -> str:
+        return retry.run(self, sleep=self.waits.append, random=random)
+
+
+def busy(times: int, retry_after: float | None = None) -> list[Exception]:
+    return [RetryLater("busy", retry_after=retry_after) for _ in range(times)]
+
+
+def test_a_call_that_succeeds_is_made_once() -> None:
+    """No wait, no second call."""
+    call = Failing()
+    assert call.run(Retry()) == "done"
+    assert (call.calls, call.waits) == (1, [])
+
+
+def test_the_ceilings_double_up_to_300_seconds() -> None:
+    """With the jitter at its top the waits are the ceilings themselves."""
+    call = Failing(*busy(12))
+    assert call.run(Retry(budget_s=10_000)) == "done"
+    assert call.waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+
+
+@pytest.mark.parametrize("random", [0.0, 0.25, 0.5, 0.999])
+def test_the_jitter_stays_inside_the_ceiling(random: float) -> None:
+    """A wait is between half of its ceiling and the ceiling."""
+    call = Failing(*busy(11))
+    call.run(Retry(budget_s=10_000), random=lambda: random)
+    ceilings = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert call.waits == [pytest.approx(each * (0.5 + random / 2)) for each in ceilings]
+    assert all(each / 2 <= wait <= each for wait, each in zip(call.waits, ceilings, strict=True))
+
+
+def test_other_figures_scale_it() -> None:
+    """`first_s` and `ceiling_s` are what they say."""
+    call = Failing(*busy(4))
+    call.run(Retry(first_s=0.1, ceiling_s=0.3))
+    assert call.waits == [pytest.approx(wait) for wait in (0.1, 0.2, 0.3, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "random", "expected"),
+    [
+        (7.0, 0.0, 7.0),
+        (7.0, 1.0, 7.0),
+        (1.0, 0.0, 1.0),
+        (450.0, 0.0, 450.0),  # beyond the ceiling, within the budget
+        (0.0, 0.0, 0.5),  # else a server that says 0 would be called in a busy loop
+        (0.9, 0.0, 0.9),
+        (0.2, 1.0, 1.0),
+    ],
+)
+def test_retry_after_is_waited_for_exactly(asked: float, random: float, expected: float) -> None:
+    """No jitter goes below it; only what is under the first step is raised to the usual wait."""
+    call = Failing(*busy(1, retry_after=asked))
+    call.run(Retry(), random=lambda: random)
+    assert call.waits == [expected]
+
+
+def test_retry_after_does_not_disturb_the_steps() -> None:
+    """The next wait without one is that of its attempt."""
+    call = Failing(*busy(3), *busy(1, retry_after=3.0), *busy(1))
+    call.run(Retry())
+    assert call.waits == [1, 2, 4, 3, 16]
+
+
+def test_a_retry_after_beyond_the_budget_ends_it_at_once() -> None:
+    """Nobody waits a day in a run; the error keeps what was asked for."""
+    call = Failing(*busy(1, retry_after=86_400.0))
+    with pytest.raises(RetryLater, match=r"gave up after 1 attempt,.*asks for 86400 s") as caught:
+        call.run(Retry())
+    assert (call.calls, call.waits) == (1, [])
+    assert caught.value.retry_after == 86_400.0
+
+
+def test_the_budget_bounds_the_sum_of_the_waits() -> None:
+    """The last error is raised, with its place and the number of attempts."""
+    call = Failing(*[RetryLater(f"busy {n}", where="stripe/main/charges") for n in range(99)])
+    with pytest.raises(RetryLater) as caught:
+        call.run(Retry(budget_s=20))
+    assert call.waits == [1, 2, 4, 8]
+    assert str(caught.value) == (
+        "stripe/main/charges: busy 4 (gave up after 5 attempts in 15 s, of 20 s for waiting). "
+        "Run it again later."
+    )
+    assert isinstance(caught.value.__cause__, RetryLater)
+
+
+def test_the_default_budget_is_a_quarter_of_an_hour() -> None:
+    """1 + 2 + … + 256 + 300 s fit; a further 300 s do not."""
+    call = Failing(*busy(99))
+    with pytest.raises(RetryLater):
+        call.run(Retry())
+    assert (len(call.waits), sum(call.waits)) == (10, 811)
+
+
+def test_no_budget_means_no_second_attempt() -> None:
+    """A budget of 0 turns it off."""
+    call = Failing(*busy(1))
+    with pytest.raises(RetryLater):
+        call.run(Retry(budget_s=0))
+    assert call.calls == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StopStream("x"), StopConnection("x"), FixConfig("x"), ValueError(), KeyboardInterrupt()],
+)
+def test_only_retry_later_is_retried(error: BaseException) -> None:
+    """Every other error passes at once, the same object."""
+    call = Failing(error)  # type: ignore[arg-type]
+    with pytest.raises(type(error)) as caught:
+        call.run(Retry())
+    assert caught.value is error
+    assert (call.calls, call.waits) == (1, [])
+
+
+def test_each_wait_is_told_before_it_begins() -> None:
+    """`on_retry` hears the error and the seconds, and nothing of the last failure."""
+    told: list[tuple[str, float]] = []
+    call = Failing(*busy(9))
+    with pytest.raises(RetryLater):
+        Retry(budget_s=3).run(
+            call,
+            sleep=lambda wait: told.append(("slept", wait)),
+            random=lambda: 1.0,
+            on_retry=lambda error, wait: told.append((error.what, wait)),
+        )
+    assert told == [("busy", 1), ("slept", 1), ("busy", 2), ("slept", 2)]

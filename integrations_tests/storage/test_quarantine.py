@@ -1,0 +1,130 @@
+"""The quarantine: one entry a key, closed by a later success, with the bytes as they came."""
+
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from integrations.names import StreamId
+from integrations.storage import quarantine
+from integrations.storage.quarantine import REFUSED
+from integrations.storage.tables import ensure_leaf
+from integrations_tests.storage.loads import LANDING, SPEC, STREAM, Said, load, refused
+
+OTHER = StreamId("shop", "main", "other")
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def database(emptied: str) -> str:
+    return emptied
+
+
+@pytest.fixture
+def connection(connection: Connection) -> Connection:
+    """With the leaf of the small entity."""
+    ensure_leaf(connection, SPEC, connector="shop")
+    return connection
+
+
+def open_keys(connection: Connection) -> dict[str, int]:
+    """Keys of open entries, and how often each was refused."""
+    found = quarantine.entries(connection)
+    connection.rollback()
+    return {entry.key: entry.times for entry in found}
+
+
+def test_what_an_entry_says(connection: Connection) -> None:
+    """Field, rule, reason, bytes, landing and run of the record."""
+    load(connection, [], refused=refused(["bad"]))
+    entry = quarantine.show(connection, STREAM, key="bad")
+    assert entry is not None
+    assert (entry.kind, entry.field, entry.rule, entry.reason) == (
+        "data", "amount", "decimal", "no number",
+    )  # fmt: skip
+    assert (entry.raw, entry.landing, entry.run_id) == (b'{"id":"bad"}', LANDING, "run1")
+    assert (entry.times, entry.closed_at, entry.first_at) == (1, None, entry.last_at)
+
+
+def test_refused_again_is_the_same_entry(connection: Connection) -> None:
+    """The entry counts, keeps when it was first seen and has the newest reason."""
+    load(connection, [], refused=refused(["bad"]))
+    first = quarantine.entries(connection)[0]
+    connection.rollback()
+    load(connection, [], refused=refused(["bad"], reason="still none"))
+    (again,) = quarantine.entries(connection)
+    assert (again.times, again.reason, again.first_at) == (2, "still none", first.first_at)
+    assert again.last_at > first.last_at
+
+
+def test_a_success_closes_it(connection: Connection) -> None:
+    """Of its own key, stream and connection only; being refused again opens it anew."""
+    load(connection, [], refused=refused(["bad", "worse"]))
+    load(connection, [Said("bad"), Said("other")])
+    assert open_keys(connection) == {"worse": 1}
+    closed = quarantine.show(connection, STREAM, key="bad")
+    connection.rollback()
+    assert closed is not None
+    assert closed.closed_at is not None
+    load(connection, [], refused=refused(["bad"]))
+    assert open_keys(connection) == {"worse": 1, "bad": 1}
+
+
+def test_an_unchanged_row_closes_it_too(connection: Connection) -> None:
+    """The record is well again, even if the table holds just that already."""
+    load(connection, [Said("a")])
+    load(connection, [], refused=refused(["a"]))
+    load(connection, [Said("a", at=9)])
+    assert open_keys(connection) == {}
+
+
+def test_a_stale_success_does_not(connection: Connection) -> None:
+    """What the source said before is no news about the record."""
+    load(connection, [Said("a", at=9)])
+    load(connection, [], refused=refused(["a"]))
+    load(connection, [Said("a", at=1)])
+    assert open_keys(connection) == {"a": 1}
+
+
+def test_good_and_bad_in_one_landing(connection: Connection) -> None:
+    """A key that both passed and was refused stays open; its unit counts twice, once each."""
+    entry = load(connection, [Said("a")], refused=refused(["a", "a"]))
+    assert (entry.inserted, entry.quarantined) == (1, 2)
+    assert open_keys(connection) == {"a": 1}
+
+
+def test_any_bytes_and_any_text(connection: Connection) -> None:
+    """Whatever the record holds, its entry can be written and gives the bytes back."""
+    raw = bytes(range(256))
+    record = {
+        "key": "k\x00" + "x" * 3000,
+        "field": None,
+        "rule": None,
+        "reason": "holds \x00 and \\ and \n\\.\n",
+        "record": raw,
+        "kind": "data",
+    }
+    load(connection, [], refused=pa.Table.from_pylist([record], schema=REFUSED))
+    (entry,) = quarantine.entries(connection)
+    assert (entry.raw, entry.reason) == (raw, "holds \\u0000 and \\ and \n\\.\n")
+    assert entry.key.startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("selection", "found"),
+    [
+        ({}, 2),
+        ({"streams": [OTHER, STREAM]}, 2),
+        ({"streams": [OTHER]}, 0),
+        ({"streams": []}, 0),
+        ({"closed": True}, 3),
+        ({"limit": 1}, 1),
+    ],
+)
+def test_selection(connection: Connection, selection: dict[str, Any], found: int) -> None:
+    """Entries of some streams or of all; closed ones when asked for."""
+    load(connection, [], refused=refused(["a", "b", "c"]))
+    load(connection, [Said("a")])
+    assert len(quarantine.entries(connection, **selection)) == found
+    assert quarantine.show(connection, OTHER, key="a") is None

@@ -1,0 +1,33 @@
+"""The README says what the code does."""
+
+import re
+
+from integrations.connector_template.connector import read_connector
+from integrations_tests import readme
+
+
+def test_the_generated_parts_are_as_the_code_has_them() -> None:
+    """Commands, rules, paging and entities; `python -m integrations_tests.readme` renews them."""
+    text = readme.FILE.read_text(encoding="utf-8")
+    assert readme.renewed(text) == text
+
+
+def test_the_two_commands_are_one_line_each() -> None:
+    """A newcomer copies one line to run it, and one to test it; CI runs the latter as it stands."""
+    text = readme.FILE.read_text(encoding="utf-8")
+    lines = re.findall(r"^python3 -m pip .*$", text, re.MULTILINE)
+    assert [line.split("uv run ")[1] for line in lines] == ["integrations demo", "pytest"]
+    ci = (readme.FILE.parent / ".ci" / "run").read_text(encoding="utf-8")
+    assert "grep -m1 'uv run pytest$' README.md" in ci
+
+
+def test_the_connector_of_the_readme_loads(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """What a reader copies from the five minutes has no mistake."""
+    text = readme.FILE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", text, re.DOTALL)
+    folder = tmp_path / "webshop"
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(example, encoding="utf-8")
+    assert [str(stream.id) for stream in read_connector(folder).streams()] == [
+        "webshop/main/payments"
+    ]

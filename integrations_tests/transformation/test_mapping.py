@@ -1,0 +1,160 @@
+"""Binding a mapping to its entity: whatever cannot work is said before any record comes."""
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from integrations.canonical.payment import Payment
+from integrations.transformation.mapping import MappingErrors, StreamMapping
+from integrations.transformation.rules import FieldRule
+from integrations_tests.transformation.things import Thing
+
+BASE: dict[str, Any] = {"entity": "thing", "key": "id", "fields": {"text": "t"}}
+
+
+def mistakes(**changes: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    mapping = StreamMapping.model_validate(BASE | changes)
+    try:
+        mapping.bind(Thing)
+    except MappingErrors as errors:
+        return list(errors.mistakes)
+    return []
+
+
+def test_a_mapping_that_fits_binds() -> None:
+    """All that is read from a record is known, each path once."""
+    bound = StreamMapping.model_validate(
+        BASE | {"version": "updated", "fields": {"text": "t", "json": "m", "yes": "card.ok"}}
+    ).bind(Thing)
+    assert {path: kind.name for path, kind in bound.paths.items()} == {
+        "t": "string",
+        "m": "string_map",
+        "card.ok": "boolean",
+        "id": "string",
+        "updated": "integer",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "message"),
+    [
+        (
+            {"fields": {"txt": "t"}},
+            ("fields", "txt"),
+            "thing has no column 'txt'; did you mean 'text'?",
+        ),
+        ({"fields": {"zzz": "t"}}, ("fields", "zzz"), "thing has no column 'zzz'"),
+        (
+            {"fields": {"day": {"type": "epoch_s", "from": "t"}}},
+            ("fields", "day"),
+            "`day` takes a day, which the rule epoch_s does not give",
+        ),
+        (
+            {"fields": {"whole": {"type": "constant", "value": "x"}}},
+            ("fields", "whole"),
+            "`whole` takes a whole number, which the rule constant does not give",
+        ),
+        (
+            {"fields": {"raw": "t"}},
+            ("fields", "raw"),
+            "`raw` is bytes: it needs a rule, not a path alone",
+        ),
+        (
+            {"fields": {"word": {"type": "enumeration", "from": "t", "map": {"1": "onn"}}}},
+            ("fields", "word"),
+            "`word` is one of on, off; not onn",
+        ),
+        (
+            {"fields": {"word": {"type": "constant", "value": "x"}}},
+            ("fields", "word"),
+            "`word` is one of on, off; not x",
+        ),
+        (
+            {"fields": {"text": "t", "whole": "t"}},
+            ("fields", "whole"),
+            "`t` is read as string elsewhere, here as integer",
+        ),
+        (
+            {"fields": {"text": "card", "whole": "card.n"}},
+            ("fields",),
+            "`card` is read as a value, yet `card.n` lies inside it",
+        ),
+        ({"version": "t"}, ("version",), "`t` is read as string elsewhere, here as integer"),
+        (
+            {"key": {"type": "constant", "value": "x"}},
+            ("key", 0),
+            "a key is made of strings or whole numbers of the record",
+        ),
+        (
+            {"fields": {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}},
+            ("fields", "text"),
+            "transformer.py beside the file has no function 'f'",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(
+    changes: dict[str, Any], at: tuple[str | int, ...], message: str
+) -> None:
+    """The place is the path below the mapping, so that a file's line can be found."""
+    assert mistakes(**changes) == [(at, message)]
+
+
+def test_all_mistakes_are_found_at_once() -> None:
+    """Nobody corrects a file one mistake at a time."""
+    found = mistakes(fields={"txt": "t", "day": {"type": "epoch_s", "from": "t"}}, version="id")
+    assert [at for at, _ in found] == [("fields", "txt"), ("fields", "day"), ("version",)]
+
+
+def test_required_columns_need_a_rule() -> None:
+    """Each one that is missing is a mistake of its own."""
+    mapping = StreamMapping.model_validate(BASE | {"fields": {"status": "s"}})
+    with pytest.raises(MappingErrors) as caught:
+        mapping.bind(Payment)
+    missing = [message.split("`")[1] for at, message in caught.value.mistakes if at == ("fields",)]
+    assert missing == ["amount", "currency", "status_raw", "created_at"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "at"),
+    [
+        ({"fields": {"text": {"type": "txt", "from": "t"}}}, ("fields", "text")),
+        ({"fields": {"text": {"from": "t"}}}, ("fields", "text")),
+        ({"fields": {"text": 5}}, ("fields", "text")),
+        ({"fields": {"text": "a b"}}, ("fields", "text", "path")),
+        ({"fields": {"text": {"type": "text"}}}, ("fields", "text", "text", "from")),
+        (
+            {"fields": {"text": {"type": "text", "from": "t", "trim": True}}},
+            ("fields", "text", "text", "trim"),
+        ),
+        ({"fields": {}}, ("fields",)),
+        ({"key": []}, ("key",)),
+        ({"when": "x"}, ("when",)),
+    ],
+)
+def test_a_wrong_shape_is_refused_where_it_stands(
+    changes: dict[str, Any], at: tuple[str, ...]
+) -> None:
+    """Unknown rules and settings are mistakes; nothing is ignored."""
+    with pytest.raises(ValidationError) as caught:
+        StreamMapping.model_validate(BASE | changes)
+    assert [error["loc"] for error in caught.value.errors()] == [at]
+
+
+def test_an_unknown_rule_is_answered_with_those_there_are() -> None:
+    """The list in the message is the list in the type."""
+    with pytest.raises(ValidationError) as caught:
+        StreamMapping.model_validate(BASE | {"fields": {"text": {"type": "txt"}}})
+    types = caught.value.errors()[0]["msg"].partition("one of ")[2].split(", ")
+    rules = [get_args(member)[-1].tag for member in get_args(get_args(FieldRule)[0])]
+    assert types == sorted(set(rules) - {"path"})
+
+
+def test_the_json_schema_knows_paths_and_rules() -> None:
+    """Editors complete both spellings of a field and of a key."""
+    schema = StreamMapping.model_json_schema()
+    field = schema["properties"]["fields"]["additionalProperties"]["oneOf"]
+    assert {"type": "string"}.items() <= field[0].items()
+    assert {"$ref": "#/$defs/MinorUnits"} in field
+    assert "from" in schema["$defs"]["MinorUnits"]["properties"]
+    assert len(schema["properties"]["key"]["anyOf"]) == 2

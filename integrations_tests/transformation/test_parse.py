@@ -1,0 +1,151 @@
+"""Reading records: every shape of damage costs its own record, and only that."""
+
+import msgspec
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from integrations.transformation.kinds import (
+    DECIMAL,
+    ID_OR_OBJECT,
+    INTEGER,
+    NUMBER,
+    STRING,
+    STRING_MAP,
+    Kind,
+)
+from integrations.transformation.parse import Parsed, Parser
+
+PATHS = {
+    "id": STRING,
+    "amount": INTEGER,
+    "rate": NUMBER,
+    "card.fee": DECIMAL,
+    "card.owner": ID_OR_OBJECT,
+    "tags": STRING_MAP,
+}
+GOOD = b'{"id":"good","amount":1,"card":{"fee":1.5,"owner":{"id":"o"}},"tags":{"a":"b"}}'
+
+
+def parse(*records: bytes) -> Parsed:
+    return Parser(PATHS).parse(pa.array(records, pa.binary()))
+
+
+@pytest.mark.parametrize(
+    ("record", "path", "reason"),
+    [
+        (b"null", "", "the record is no JSON object"),
+        (b"", "", "the record is no JSON object"),
+        (b"[1]", "", "the record is no JSON object"),
+        (b'"x"', "", "the record is no JSON object"),
+        (b'{"id":"a"', "", "the record is no JSON: Input data was truncated"),
+        (b'{"id":"a"}{"id":"b"}', "", "trailing characters"),
+        (b'{"id":"a"}}', "", "trailing characters"),
+        (b'{"id":"a","id":"b"}', "", "specified twice"),
+        (b'{"id":"\\ud800"}', "", "the record is no JSON"),
+        (b'{"other":"\\ud800"}', "", "the record is no JSON"),
+        (b'{"id":"\xff"}', "", "can't decode byte 0xff"),
+        (b'{"id":"a\nb"}', "", "invalid character"),
+        (b'{"other":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "", "recursion"),
+        (b'{"amount":"1"}', "amount", "expected `int | null`, got `str`"),
+        (b'{"amount":9223372036854775808}', "amount", "expected `int` of at most"),
+        (b'{"rate":1e999}', "rate", "out of range"),
+        (b'{"card":5}', "card", "expected `object | null`, got `int`"),
+        (b'{"card":{"fee":true}}', "card.fee", "expected `decimal | null`, got `bool`"),
+        (b'{"card":{"fee":"1.0000000001"}}', "", "requires scale 10"),
+        (b'{"card":{"owner":5}}', "card.owner", "expected `str | object | null`, got `int`"),
+        (b'{"tags":{"a":null}}', "tags[...]", "expected `str`, got `null`"),
+    ],
+)
+@pytest.mark.parametrize("place", ["first", "between", "alone"])
+def test_a_bad_record_is_named_and_its_neighbours_pass(
+    record: bytes, path: str, reason: str, place: str
+) -> None:
+    """Wherever it stands: pyarrow 26 crashed on a block that began with `null`."""
+    before = [GOOD] if place == "between" else []
+    after = [] if place == "alone" else [GOOD]
+    parsed = parse(*before, record, *after)
+    assert [(u.row, u.path) for u in parsed.unread] == [(len(before), path)]
+    assert reason in parsed.unread[0].reason
+    assert parsed.columns["id"].to_pylist() == ["good"] * len(before + after)
+    assert len(parsed.rows) == len(before + after)
+
+
+def test_good_values_arrive() -> None:
+    """Nested values, references, maps and exact decimals, by their paths."""
+    columns = {path: values[0].as_py() for path, values in parse(GOOD).columns.items()}
+    assert {path: str(value) for path, value in columns.items()} == {
+        "id": "good",
+        "amount": "1",
+        "rate": "None",
+        "card.fee": "1.500000000",
+        "card.owner": "o",
+        "tags": '{"a":"b"}',
+    }
+
+
+def test_what_lies_inside_a_null_is_null() -> None:
+    """A null object, an absent one and an empty one look alike."""
+    parsed = parse(b'{"card":null}', b"{}", b'{"card":{}}', GOOD)
+    assert parsed.columns["card.owner"].to_pylist() == [None, None, None, "o"]
+    assert parsed.columns["card.fee"].null_count == 3
+
+
+def test_records_may_be_written_over_several_lines() -> None:
+    """Whitespace between tokens is the source's own business."""
+    pretty = msgspec.json.format(GOOD, indent=2)
+    assert parse(pretty, pretty).columns["amount"].to_pylist() == [1, 1]
+
+
+def test_large_binary_reads_as_binary() -> None:
+    """Landings may hold either."""
+    parsed = Parser(PATHS).parse(pa.array([GOOD], pa.large_binary()))
+    assert parsed.columns["id"].to_pylist() == ["good"]
+
+
+@pytest.mark.parametrize("kind", [STRING, ID_OR_OBJECT])
+def test_two_values_in_one_record_shift_no_other(kind: Kind) -> None:
+    """Whichever reader looks at it: rows and records are counted against each other."""
+    records = [b'{"id":"a"}{"id":"b"}', b'{"id":"c"}']
+    parsed = Parser({"id": kind}).parse(pa.array(records, pa.binary()))
+    assert (parsed.rows.to_pylist(), parsed.columns["id"].to_pylist()) == ([1], ["c"])
+
+
+def test_an_empty_batch_has_empty_columns() -> None:
+    """Types stay, so that batches can be put together."""
+    assert {p: c.type for p, c in parse().columns.items()} == {p: k.arrow for p, k in PATHS.items()}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "fee", "owner", "a"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+RECORDS = st.lists(
+    st.dictionaries(st.sampled_from([*PATHS, "card", "z"]), JSON, max_size=4) | JSON, max_size=12
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(RECORDS)
+def test_any_json_is_read_or_refused(records: list[object]) -> None:
+    """No record is lost, none is read twice, and nothing raises."""
+    parsed = parse(*map(msgspec.json.encode, records))
+    rows = parsed.rows.to_pylist()
+    assert rows == sorted(rows)
+    assert sorted(rows + [u.row for u in parsed.unread]) == list(range(len(records)))
+    assert {len(c) for c in parsed.columns.values()} == {len(rows)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=12) | st.just(GOOD), max_size=8))
+def test_any_bytes_are_read_or_refused(records: list[bytes]) -> None:
+    """Even what is no JSON at all."""
+    parsed = parse(*records)
+    whole = parsed.columns["id"].to_pylist().count("good")
+    assert whole == records.count(GOOD)
+    assert len(parsed.rows) + len(parsed.unread) == len(records)

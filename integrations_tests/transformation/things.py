@@ -1,0 +1,63 @@
+"""A small entity and the shortest way from records to rows."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from integrations.canonical.entity import (
+    Bool,
+    Bytes,
+    Date,
+    Entity,
+    Float,
+    Integer,
+    Json,
+    Money,
+    Text,
+    Timestamp,
+    column,
+)
+from integrations.transformation.mapping import StreamMapping
+from integrations.transformation.transform import Transformed, Transformer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Thing(Entity):
+    """A column of each type, none required."""
+
+    text: Text = column("Text.", nullable=True)
+    whole: Integer = column("A whole number.", nullable=True)
+    real: Float = column("A measure.", nullable=True, unit="m")
+    yes: Bool = column("Yes or no.", nullable=True)
+    moment: Timestamp = column("A moment.", nullable=True, unit="UTC")
+    day: Date = column("A day.", nullable=True)
+    money: Money = column("An amount.", nullable=True, unit="currency")
+    json: Json = column("More.", nullable=True)
+    word: Text = column("A word.", nullable=True, isin=("on", "off"))
+    secret: Text = column("A name.", nullable=True, personal=True, str_matches="^[a-z]+$")
+    raw: Bytes = column("Bytes.", nullable=True)
+
+
+def transform(
+    fields: dict[str, Any], *records: Any, entity: type[Entity] = Thing, **more: Any
+) -> Transformed:
+    """Records (bytes, or values that are written as JSON) through a mapping with the key `id`."""
+    functions = more.pop("functions", None)
+    mapping = StreamMapping.model_validate(
+        {"entity": entity.entity_name(), "key": "id", "fields": fields} | more
+    )
+    raw = [r if isinstance(r, bytes) else msgspec.json.encode(r) for r in records]
+    transformer = Transformer(mapping.bind(entity, functions=functions))
+    return transformer.run(pa.array(raw, pa.binary()), seen_at=NOW)
+
+
+def one(fields: dict[str, Any], record: Any, **more: Any) -> Any:
+    """What a single record's value becomes in the first mapped column, or the reason against it."""
+    record = record if isinstance(record, bytes) else {"id": "a"} | record
+    done = transform(fields, record, **more)
+    if len(done.refused):
+        return done.refused["reason"][0].as_py()
+    return done.rows[next(iter(fields))][0].as_py()
