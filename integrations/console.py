@@ -4,6 +4,7 @@ Results go to standard output and everything else to standard error, so that out
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,11 +48,9 @@ def table(
 ) -> Table:
     """A table; each column is (heading, is a number). Numbers stand right, with thousands."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for place, (heading, number) in enumerate(columns):
-        # Names and numbers stay whole; what is left of the width is for words.
-        whole = number or place == 0
+    for heading, number in columns:
         justify: Literal["left", "right"] = "right" if number else "left"
-        made.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)
+        made.add_column(heading, justify=justify, overflow="fold", no_wrap=number)
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
@@ -100,5 +99,15 @@ def bar(total: int, *, hidden: bool) -> Iterator[Bar]:
         TextColumn("windows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err(), disable=hidden, transient=True) as progress:
-        yield Bar(progress, total)
+    # Dagster redirects the descriptors 1 and 2 of the process while a step runs.
+    with os.fdopen(os.dup(2), "w") as terminal:
+        console = Console(file=terminal, highlight=False)
+        with Progress(
+            *columns,
+            console=console,
+            disable=hidden,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as progress:
+            yield Bar(progress, total)

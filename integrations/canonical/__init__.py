@@ -22,8 +22,9 @@ _MODELS = {
 
 class _Entities(Mapping[str, "type[Entity]"]):
     def __getitem__(self, name: str) -> "type[Entity]":
-        model: type[Entity] = getattr(import_module(f"{__name__}.{name}"), _MODELS[name])
-        return model
+        model = _MODELS[name]  # before the import: an unknown name is a KeyError
+        found: type[Entity] = getattr(import_module(f"{__name__}.{name}"), model)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(_MODELS)

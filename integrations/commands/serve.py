@@ -56,9 +56,9 @@ def down() -> int:
     """Stops what still runs of this home; gives the exit status."""
     settings = Settings.find()
     out = console.out()
-    stopped = _end(settings.home / STATE, "the stack", out) | _end(
-        settings.home / address.FILE, "the twins", out
-    )
+    parts = {STATE: "the stack", stack.STATE: "Dagster", address.FILE: "the twins"}
+    ended = [_end(settings.home / file, name, out) for file, name in parts.items()]
+    stopped = any(ended)
     if postgres.stop(settings):
         stopped = True
         out.print("Stopped the embedded PostgreSQL.")
@@ -83,7 +83,8 @@ def _end(file: Path, name: str, out: Console) -> bool:
     try:
         process = psutil.Process(json.loads(file.read_text())["pid"])
         # A pid is used again: only a process of ours is stopped.
-        if "integrations" not in " ".join(process.cmdline()):
+        command = " ".join(process.cmdline())
+        if "integrations" not in command and "dagster dev" not in command:
             return False
         process.terminate()
         process.wait(STOP_S)

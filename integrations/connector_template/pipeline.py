@@ -6,10 +6,9 @@ killed with another outcome; tests listen there.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from integrations.connector_template.connector import BoundStream
 from integrations.names import Window
 from integrations.redaction import redact
-from integrations.storage import ledger
+from integrations.storage import ledger, positions
 from integrations.storage.landing import LandingZone, Manifest
 from integrations.storage.ledger import Cause, LedgerEntry, Status
 from integrations.storage.loader import BLOCK_LEAST, BLOCK_SHARE, WARN_SHARE, Load
@@ -32,6 +31,9 @@ from integrations.transport import Session
 from integrations.transport.rest_request import RestRequest
 
 Clock = Callable[[], datetime]
+
+KEPT = timedelta(days=30)
+"""How long a landing can be replayed."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,32 @@ class Run:
 
 @dataclass
 class Checked:
-    """What the canonical layer said of a landing: counts, reasons, and rows for a preview."""
+    """What the canonical layer said of a landing: counts, rows for a preview, and per (field, rule)
+    how many records it refused, with one of the reasons."""
 
     received: int = 0
     refused: int = 0
     in_window: int = 0
     preview: pa.Table | None = None
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
 
     @property
     def error_rate(self) -> float:
         """The share of units that were refused, from 0 to 1."""
         return self.refused / self.received if self.received else 0.0
+
+    def add(self, part: Transformed) -> None:
+        """Counts a batch."""
+        self.received += part.received
+        self.refused += part.refused.num_rows
+        if self.preview is None and part.rows.num_rows:
+            self.preview = part.rows.slice(0, 10)
+        wanted: Any = [("reason", "count"), ("reason", "min")]  # the stubs know no such list
+        grouped = part.refused.group_by(["field", "rule"]).aggregate(wanted)
+        for row in grouped.to_pylist():
+            place = (row["field"], row["rule"])
+            count, example = self.reasons.get(place, (0, row["reason_min"]))
+            self.reasons[place] = (count + row["reason_count"], example)
 
     def status(self, *, accept: bool) -> Status:
         """What a load of it would say, by the same limits: ok, warn or blocked."""
@@ -105,12 +121,8 @@ def transformed(
     for batch in zone.batches(manifest):
         sys.audit("integrations.transforming", str(stream.id))
         result = transformer.run(batch.records, seen_at=batch.seen_at)
-        found.received += result.received
-        found.refused += result.refused.num_rows
+        found.add(result)
         found.in_window += _in_window(stream, manifest, result.rows)
-        found.reasons.update(map(str, result.refused["reason"].to_pylist()))
-        if found.preview is None and result.rows.num_rows:
-            found.preview = result.rows.slice(0, 10)
         yield result
 
 
@@ -184,6 +196,19 @@ def note_failure(
     connection.rollback()
     ledger.write(connection, line)
     connection.commit()
+
+
+def prune(
+    stream: BoundStream,
+    *,
+    connection: psycopg.Connection[Any],
+    zone: LandingZone,
+    clock: Clock,
+) -> None:
+    """Removes landings that are older than `KEPT`, never one that is not committed."""
+    committed = positions.committed(connection, stream.id)
+    connection.rollback()
+    zone.prune(stream.id, before=clock() - KEPT, committed=committed)
 
 
 def pin(stream: BoundStream) -> Pin:

@@ -79,7 +79,7 @@ class Unknown(dict[str, Function]):
 
 def bind(mapping: StreamMapping, functions: Functions) -> BoundMapping:
     """The mapping with its entity; raises `MappingErrors` with every mistake at once."""
-    if mapping.entity not in set(ENTITIES):
+    if mapping.entity not in ENTITIES:
         known = ", ".join(sorted(ENTITIES))
         raise MappingErrors([(("entity",), f"no entity {mapping.entity!r}; there are {known}")])
     return mapping.bind(ENTITIES[mapping.entity], functions=functions)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
 from integrations.connector_template.connector import BoundStream
 from integrations.orchestration import checks, descriptions, keys
@@ -32,15 +33,24 @@ def stream_assets(stream: BoundStream) -> dg.AssetsDefinition:
         pool=resource,
         required_resource_keys={resource, keys.STORE},
     )
-    def step(
-        context: dg.AssetExecutionContext, config: SyncConfig
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        # Events are logged window by window, so that what is loaded shows at once; the step itself
-        # yields nothing.
-        yield from ()
+    def step(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[dg.DagsterEvent]:
+        # Materializations are logged window by window, so that what is loaded shows at once.
         sync_stream(stream, context, config)
+        yield from _outputs(context)
 
     return step
+
+
+def _outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
+    """The step's outputs, without a value and without a second materialization of all windows.
+
+    An asset of the user's in the same run, downstream of ours, would be skipped without them, in a
+    run that ends green.
+    """
+    step = context.get_step_execution_context()
+    for name in sorted(context.op_execution_context.selected_output_names):
+        handle = StepOutputHandle(step_key=step.step.key, output_name=name)
+        yield dg.DagsterEvent.step_output_event(step, StepOutputData(handle))
 
 
 def _specs(stream: BoundStream) -> list[dg.AssetSpec]:

@@ -13,6 +13,7 @@ from integrations.storage.ledger import LedgerEntry
 from integrations.transformation.describe import masked
 
 PREVIEW_ROWS = 5
+MOST_REASONS = 10
 
 
 def landed(
@@ -46,7 +47,8 @@ def checked(
         table = masked(found.preview, stream.mapping.entity, limit=PREVIEW_ROWS)
         metadata["preview"] = dg.MetadataValue.md(table)
     if found.reasons:
-        lines = [f"- {count} × {reason}" for reason, count in found.reasons.most_common(10)]
+        most = sorted(found.reasons.values(), reverse=True)[:MOST_REASONS]
+        lines = [f"- {count} × {example}" for count, example in most]
         metadata["refusals"] = dg.MetadataValue.md("\n".join(lines))
     return dg.AssetMaterialization(
         keys.canonical(stream.id), partition=partition, metadata=metadata

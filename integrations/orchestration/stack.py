@@ -25,6 +25,8 @@ from integrations.sandbox import address
 from integrations.settings import Settings
 
 INSTANCE_FILE = "dagster.yaml"
+STATE = "dagster.json"
+"""Written into the home while Dagster serves, for `down`: its parent may have been killed."""
 START_S = 120.0
 """How long a child may take to serve: definitions of many connectors load in tens of seconds."""
 STOP_S = 30.0
@@ -100,11 +102,14 @@ def dagster_dev(settings: Settings, *, port: int) -> Iterator[subprocess.Popen[b
             # Its own group, so that Ctrl-C comes from us alone, once, and in order.
             start_new_session=True,
         )
+    state = settings.home / STATE
+    state.write_text(json.dumps({"pid": child.pid}))
     try:
         _wait(lambda: serves(port), child, f"Dagster does not start; see {log}")
         yield child
     finally:
         _interrupt(child)
+        state.unlink(missing_ok=True)
 
 
 def serves(port: int) -> bool:

@@ -109,8 +109,17 @@ class Step:
             tried += 1
             if not self._guarded(span, partition):
                 break
+        if self.session is not None:
+            self._tidy()
         if self.failures:
             raise failure(self._outcome(len(todo), tried))
+
+    def _tidy(self) -> None:
+        """Old landings go. That they cannot is no reason to call a sync failed."""
+        try:
+            pipeline.prune(self.stream, connection=self.connection, zone=self.zone, clock=now)
+        except Exception as error:  # noqa: BLE001  # said, and tried again by the next run
+            self.context.log.warning(f"old landings could not be removed: {redact(str(error))}")
 
     def _outcome(self, selected: int, tried: int) -> str:
         """What failed, one a line, below how many did and did not."""

@@ -227,7 +227,10 @@ class LandingZone:
         removed = 0
         for label in self._folders.children(root):
             complete_seen = label in committed
-            for landing in sorted(self._folders.children(f"{root}/{label}"), reverse=True):
+            landings = sorted(self._folders.children(f"{root}/{label}"), reverse=True)
+            if landings and landings[-1] >= limit:
+                continue
+            for landing in landings:
                 path = f"{root}/{label}/{landing}"
                 complete = self._folders.exists(f"{path}/{MANIFEST}")
                 if landing < limit and (complete_seen or not complete):

@@ -141,3 +141,9 @@ def test_looking_at_names_imports_no_pandera() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_entity_is_no_import_error() -> None:
+    """Looking up a misspelt name says that there is none, as any mapping does."""
+    assert "custmer" not in ENTITIES
+    assert ENTITIES.get("custmer") is None

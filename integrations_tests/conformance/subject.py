@@ -1,0 +1,262 @@
+"""A connector under test, with its twin on a real socket, and the verbs that tests drive it by."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from integrations.connector_template import pipeline
+from integrations.connector_template.config_schema import SANDBOX
+from integrations.connector_template.connector import BoundStream, Connector
+from integrations.connector_template.pipeline import Run
+from integrations.names import StreamId, Window
+from integrations.sandbox.faults import Fault
+from integrations.sandbox.twin import Twin
+from integrations.secrets import Secret
+from integrations.storage.landing import LandingZone, Manifest
+from integrations.storage.ledger import LedgerEntry
+from integrations.sync_state.windows import WindowSync
+from integrations.transport.rest import RestSession
+from integrations_tests.conformance.oracles import Oracle, Record
+
+DAYS = timedelta(days=3, hours=12)
+"""How long after its sandbox's start a connector is read."""
+MOST_WINDOWS = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A connector, its twin and where it serves, and the oracle that knows what is right."""
+
+    connector: Connector
+    twin: Twin
+    url: str
+    oracle: Oracle
+    now: datetime
+
+    @property
+    def streams(self) -> list[BoundStream]:
+        """The streams of the sandbox connection."""
+        return [s for s in self.connector.streams() if s.id.connection == SANDBOX]
+
+    @property
+    def windowed(self) -> list[BoundStream]:
+        return [s for s in self.streams if isinstance(s.stream.sync, WindowSync)]
+
+    def windows(self, stream: BoundStream) -> list[Window | None]:
+        """The last windows that have passed; a None for a stream that is read in full."""
+        sync = stream.stream.sync
+        if not isinstance(sync, WindowSync):
+            return [None]
+        return [*sync.windows(stream.connection.begins_at, self.now)][-MOST_WINDOWS:]
+
+    def held(self, stream: BoundStream, window: Window | None) -> dict[str, Any]:
+        """What the twin holds: source id to the row it must become, None where it must not pass."""
+        headers = self.oracle.let_in(self.twin.secrets)
+        with httpx.Client(base_url=self.url, headers=headers, trust_env=False) as client:
+            found = list(self.oracle.records(client, stream.id.stream, window))
+        return {self.key(stream, r): self.oracle.expected(stream.id.stream, r) for r in found}
+
+    def key(self, stream: BoundStream, record: Record) -> str:
+        """The record's id at the source, as the mapping's key has it."""
+        paths = [path for rule in stream.mapping.key for path in rule.reads()]
+        return "/".join(str(value_at(record, path)) for path in paths)
+
+
+class Ticking:
+    """A clock that starts at a moment and goes on by a millisecond whenever it is read, so that
+    what was done later has a later time."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(milliseconds=1)
+        return self._now
+
+
+@dataclass
+class Case:
+    """One test's own connection: the same connector and twin, its own rows, landings and ledger."""
+
+    subject: Subject
+    name: str
+    connection: psycopg.Connection[Any]
+    zone: LandingZone
+    clock: Callable[[], datetime]
+    slept: list[float] = field(default_factory=list)
+    runs: Iterator[int] = field(default_factory=lambda: iter(range(1, 1_000)))
+
+    def own(self, stream: BoundStream) -> BoundStream:
+        """The stream under this case's connection."""
+        return replace(stream, id=replace(stream.id, connection=self.name))
+
+    def session(self) -> RestSession:
+        """Logged in to the twin; waiting takes no time and is noted."""
+        config = self.subject.connector.config
+        return config.sync_handler.transport.open(
+            config.auth_handler,
+            {name: Secret(value) for name, value in self.subject.twin.secrets.items()},
+            base_url=self.subject.url,
+            clock=self.clock,
+            sleep=self.slept.append,
+            random=lambda: 0.5,
+        )
+
+    def run(self, *, accept: bool = False) -> Run:
+        """A run that nobody has retried."""
+        run_id = f"{self.name}-{next(self.runs)}"
+        return Run(run_id, run_id, "sync", accept)
+
+    def land(self, stream: BoundStream, window: Window | None, run: Run) -> Manifest:
+        with self.session() as session:
+            return pipeline.land(
+                self.own(stream), window,
+                session=session, zone=self.zone, run=run, clock=self.clock,
+            )  # fmt: skip
+
+    def load(self, stream: BoundStream, manifest: Manifest, run: Run) -> LedgerEntry:
+        _, entry = pipeline.load(
+            self.own(stream), manifest,
+            connection=self.connection, zone=self.zone, run=run, clock=self.clock,
+        )  # fmt: skip
+        return entry
+
+    def sync(self, stream: BoundStream, window: Window | None) -> LedgerEntry:
+        """Lands and loads a window, as a run of its own."""
+        run = self.run()
+        return self.load(stream, self.land(stream, window, run), run)
+
+    def rows(self, stream: BoundStream) -> dict[str, Record]:
+        """The stream's rows in its canonical table, by source id."""
+        leaf = sql.Identifier("canonical", stream.mapping.mapping.entity)
+        query = sql.SQL("SELECT * FROM {} WHERE (connection, stream) = (%s, %s)").format(leaf)
+        there = "SELECT to_regclass(%s) IS NOT NULL"
+        name = f"canonical.{stream.mapping.mapping.entity}"
+        with self.connection.transaction(), self.connection.cursor(row_factory=dict_row) as cursor:
+            if not self._one(there, name):
+                return {}
+            found = cursor.execute(query, [self.name, stream.id.stream]).fetchall()
+        assert len({row["source_id"] for row in found}) == len(found)
+        return {row["source_id"]: row for row in found}
+
+    def quarantined(self, stream: BoundStream) -> dict[str, Record]:
+        """The stream's open quarantine entries, by key."""
+        query = (
+            "SELECT * FROM integrations.quarantine WHERE (connection, stream) = (%s, %s)"
+            " AND closed_at IS NULL"
+        )
+        with self.connection.transaction(), self.connection.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(query, [self.name, stream.id.stream]).fetchall()
+        return {row["key"]: row for row in found}
+
+    def nothing_committed(self, stream: BoundStream, window: Window | None) -> bool:
+        """Whether no landing, row, refusal, position or ledger line of the stream is there."""
+        own = self.own(stream).id
+        kept = [
+            self._one(
+                f"SELECT count(*) FROM integrations.{table} WHERE (connection, stream) = (%s, %s)",
+                own.connection, own.stream,
+            )
+            for table in ("positions", "ledger", "quarantine", "streams")
+        ]  # fmt: skip
+        landed = self.zone.newest(own, window=window)
+        return landed is None and not any(kept) and not self.rows(stream)
+
+    def positions(self, stream: BoundStream) -> int:
+        own: StreamId = self.own(stream).id
+        query = "SELECT count(*) FROM integrations.positions WHERE (connection, stream) = (%s, %s)"
+        return int(self._one(query, own.connection, own.stream))
+
+    def _one(self, query: str, *values: str) -> Any:
+        with self.connection.transaction():
+            row = self.connection.execute(query, values).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def difference(rows: dict[str, Record], held: dict[str, Any]) -> list[str]:
+    """How a table differs from what the source holds: empty where it is equal, types included."""
+    must = {key: row for key, row in held.items() if row is not None}
+    found = [f"{key} is missing" for key in must.keys() - rows.keys()]
+    found += [f"{key} should not be there" for key in rows.keys() - must.keys()]
+    for key in must.keys() & rows.keys():
+        for column, value in must[key].items():
+            given = rows[key][column]
+            if given != value or type(given) is not type(value):
+                found.append(f"{key}.{column} is {given!r}, the source holds {value!r}")
+    return sorted(found)
+
+
+def pattern(stream: BoundStream) -> str:
+    """Which paths of the twin are this stream's."""
+    return re.sub(r"\{.*?\}", "*", stream.stream.request.path)
+
+
+def value_at(record: Any, path: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    for segment in path.split(".") if path else ():
+        record = record.get(segment) if isinstance(record, dict) else None
+    return record
+
+
+class Spoiler:
+    """Breaks good records on their way from the twin: a required value becomes an empty list.
+
+    Every connector's records can be broken so, whatever they are made of. `spoilt` holds the bytes
+    that were sent, by the record's key; each record is broken the same way however often it is
+    sent. Pages are rewritten whole, in one spelling of JSON.
+    """
+
+    def __init__(self, subject: Subject, stream: BoundStream, *, most: int = 10**9, nth: int = 1):
+        self.subject, self.stream, self.most, self.nth = subject, stream, most, nth
+        self.column, self.path = required(stream)
+        self.spoilt: dict[str, bytes] = {}
+        self._seen: dict[str, int] = {}
+
+    def order(self) -> None:
+        """From now on the twin's pages of this stream are spoilt."""
+        fault = Fault(path=pattern(self.stream), times=10**6, rewrite=self.page)
+        self.subject.twin.faults.append(fault)
+
+    def page(self, body: bytes) -> bytes:
+        document = json.loads(body)
+        for record in value_at(document, self.stream.stream.request.records) or ():
+            self._record(record)
+        return dumped(document)
+
+    def _record(self, record: Record) -> None:
+        key = self.subject.key(self.stream, record)
+        if self.subject.oracle.expected(self.stream.id.stream, record) is None:
+            return
+        place = self._seen.setdefault(key, len(self._seen))
+        if key in self.spoilt or (place % self.nth == 0 and len(self.spoilt) < self.most):
+            *parents, last = self.path.split(".")
+            value_at(record, ".".join(parents))[last] = []
+            self.spoilt[key] = dumped(record)
+
+
+def required(stream: BoundStream) -> tuple[str, str]:
+    """A column that must be filled, and the path that its rule reads, which is no key and no page's
+    cursor."""
+    taken = {path for rule in stream.mapping.key for path in rule.reads()}
+    for bound in stream.mapping.fields:
+        paths = [path for path in bound.rule.reads() if path not in taken]
+        if paths and not bound.column.nullable:
+            return bound.column.name, paths[0]
+    for bound in stream.mapping.fields:  # an entity that requires nothing still has types
+        paths = [path for path in bound.rule.reads() if path not in taken]
+        if paths:
+            return bound.column.name, paths[0]
+    raise AssertionError(f"{stream.id} maps nothing but its key")
+
+
+def dumped(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,57 @@
+"""A small connector that is right, for tests to break."""
+
+from pathlib import Path
+
+FLORIST = """\
+type: integrations.orchestration.component.Connector
+attributes:
+  title: Florist (orders)
+  connections:
+    main: {start: 2026-01-01, secrets: {user: {env: FLORIST_USER}, word: {env: FLORIST_WORD}}}
+  auth_handler: {type: basic, username: user, password: word}
+  sync_handler:
+    transport: {type: rest, base_url: "https://florist.example"}
+    streams:
+      orders:
+        sync: {type: window, cadence: daily, column: created_at}
+        request:
+          path: /orders
+          params: {from: "{window.start}", to: "{window.end}"}
+          records: items
+          paging: {type: next_url, next: next}
+      buyers:
+        sync: {type: full}
+        request: {path: /buyers, records: items, paging: {type: next_url, next: next}}
+  transformer:
+    orders:
+      entity: payment
+      key: number
+      fields:
+        amount: total
+        currency: currency
+        status: {type: enumeration, from: state, map: {open: pending, done: paid}}
+        status_raw: state
+        created_at: ordered_at
+    buyers:
+      entity: customer
+      key: number
+      fields: {name: name, email: email}
+  event_handler: none
+"""
+
+
+def write(folder: Path, text: str = FLORIST, *, transformer: str | None = None) -> Path:
+    """A connector's folder with this file, and a transformer.py where one is given."""
+    folder.mkdir(parents=True)
+    (folder / "defs.yaml").write_text(text)
+    if transformer is not None:
+        (folder / "transformer.py").write_text(transformer)
+    return folder
+
+
+def changed(*changes: tuple[str, str], text: str = FLORIST) -> str:
+    """The text with each part replaced, which must stand in it once."""
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
+        text = text.replace(old, new)
+    return text

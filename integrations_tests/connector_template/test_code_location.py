@@ -1,0 +1,121 @@
+"""One broken connector must not take the others down: the whole code location, built from folders."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from integrations.connector_template.folders import SHIPPED, folders, read
+from integrations.names import StreamId
+from integrations.orchestration import keys
+from integrations.orchestration.code_location import build
+from integrations.settings import Settings
+from integrations_tests.conftest import make_settings
+from integrations_tests.connector_template.florist import FLORIST, changed, write
+
+pytestmark = pytest.mark.filterwarnings(
+    # Dagster asks pydantic for its fields by their old name.
+    "ignore::pydantic.warnings.PydanticDeprecatedSince20:dagster"
+)
+
+ORDERS = StreamId("florist", "main", "orders")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Definitions look for running twins in the home."""
+    settings = make_settings(tmp_path / "home")
+    monkeypatch.setenv("INTEGRATIONS_HOME", str(settings.home))
+    return settings
+
+
+def test_a_broken_connector_leaves_the_others(tmp_path: Path) -> None:
+    """A mistake in one file costs its own assets: the others' are there, and an asset in its place
+    says what is wrong and fails with it."""
+    write(tmp_path / "own" / "florist")
+    broken = write(tmp_path / "own" / "baker", changed(("amount: total", "amount: [total")))
+
+    definitions = build(folders([tmp_path / "own"]))
+
+    found = definitions.resolve_all_asset_keys()
+    assert set(keys.trio(ORDERS)) <= set(found)
+    assert {key.path[0] for key in found} > {path.parent.name for path in SHIPPED.glob("*/*.yaml")}
+    (stand_in,) = [key for key in found if key.path[0] == "baker"]
+    assert f"{broken}/defs.yaml:26: expected ',' or ']'" in _description(definitions, stand_in)
+    result = dg.materialize(
+        [definitions.resolve_assets_def(stand_in)], raise_on_error=False, instance=None
+    )
+    assert "defs.yaml:26: expected ',' or ']'" in str(result.failure_data_for_node(_op(result)))
+    assert not [s for s in definitions.schedules or () if "baker" in s.name]
+
+
+def test_of_two_folders_with_one_name_the_first_loads(tmp_path: Path) -> None:
+    """The error names both folders; a person's own folder does not replace a shipped connector."""
+    first, second = write(tmp_path / "one" / "florist"), write(tmp_path / "two" / "florist")
+
+    loaded, broken = read([first, second])
+
+    assert [connector.folder for connector in loaded] == [first]
+    (error,) = broken.values()
+    assert str(error) == (
+        f"two connectors are called 'florist': {first} and {second}. Rename one of the folders."
+    )
+    assert build([first, second]).resolve_all_asset_keys()
+
+
+def test_a_folder_with_a_name_of_its_own_that_is_none(tmp_path: Path) -> None:
+    """A folder's name that no asset could carry breaks that connector, not the code location."""
+    write(tmp_path / "own" / "My shop-2", FLORIST)
+
+    found = build(folders([tmp_path / "own"])).resolve_all_asset_keys()
+
+    assert [key.path[0] for key in found if "shop" in key.path[0]] == ["My_shop_2"]
+
+
+def test_a_transformer_that_leaves_the_interpreter(tmp_path: Path) -> None:
+    """`sys.exit()` in a transformer.py breaks its connector, not the process that reads it."""
+    folder = write(tmp_path / "florist", transformer="import sys\n\nsys.exit('bye')\n")
+
+    _, broken = read([folder])
+
+    assert f"{folder}/transformer.py:3: cannot be imported: SystemExit: bye" in str(broken[folder])
+
+
+def test_without_secrets_nothing_is_scheduled() -> None:
+    """All that is shipped builds with no variable set, each stream with its trio and a schedule;
+    no schedule runs, since none of its runs could log in."""
+    loaded, broken = read(folders())
+    definitions = build(folders())
+
+    streams = [stream.id for connector in loaded for stream in connector.streams()]
+    assert broken == {}
+    assert {key for id_ in streams for key in keys.trio(id_)} <= set(
+        definitions.resolve_all_asset_keys()
+    )
+    schedules = {schedule.name: schedule for schedule in definitions.schedules or ()}
+    assert schedules.keys() == {keys.schedule(id_) for id_ in streams}
+    running = [s.name for s in schedules.values() if s.default_status.value == "RUNNING"]
+    assert running == []
+
+
+def test_folders_without_a_file_are_no_connectors(tmp_path: Path) -> None:
+    """Only folders with a defs.yaml count, in the order of their names after the shipped ones."""
+    (tmp_path / "own" / "notes").mkdir(parents=True)
+    shutil.copytree(SHIPPED / "stripe", tmp_path / "own" / "zeta")
+    write(tmp_path / "own" / "alpha")
+
+    found = folders([tmp_path / "own"])
+
+    assert [folder.name for folder in found if folder.is_relative_to(tmp_path)] == ["alpha", "zeta"]
+    assert found[0].parent == SHIPPED
+
+
+def _description(definitions: dg.Definitions, key: dg.AssetKey) -> str:
+    (spec,) = definitions.resolve_assets_def(key).specs
+    return spec.description or ""
+
+
+def _op(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.get_step_failure_events()
+    return str(event.step_key)

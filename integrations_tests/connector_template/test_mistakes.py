@@ -1,0 +1,364 @@
+"""What a person reads who wrote a connector's file wrongly: every mistake at once, with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from integrations.connector_template.connector import read_connector
+from integrations.errors import FixConfig
+from integrations_tests.connector_template.florist import FLORIST, changed, write
+
+Change = tuple[str, str]
+Line = tuple[int, str]
+RULES = (
+    "a rule is a path, or has a `type`: one of boolean, constant, date, decimal, enumeration, "
+    "epoch_date, epoch_s, id_or_object, integer, minor_units, number, python, string_map, text, "
+    "timestamp, upper"
+)
+NAME = "^[a-z][a-z0-9_]{0,23}$"
+HIDDEN = "sk_live_4eC39HqLyjWDarjtT1"
+
+
+def said(folder: Path) -> list[str]:
+    """The mistakes that reading a folder reports, each as it is shown, without the folder."""
+    with pytest.raises(FixConfig) as caught:
+        read_connector(folder)
+    assert caught.value.mistakes, str(caught.value)
+    return [str(mistake).replace(f"{folder}/", "") for mistake in caught.value.mistakes]
+
+
+def test_the_florist_is_right(tmp_path: Path) -> None:
+    """The file that the table below breaks has no mistake."""
+    connector = read_connector(write(tmp_path / "florist"))
+
+    assert [str(stream.id) for stream in connector.streams()] == [
+        "florist/main/orders",
+        "florist/main/buyers",
+    ]
+
+
+MISTAKES: dict[str, tuple[Change, list[Line]]] = {
+    "no event handler": (("  event_handler: none\n", ""), [(2, "`event_handler` is missing")]),
+    "an event handler that is empty": (
+        ("event_handler: none", "event_handler:"),
+        [(34, "`event_handler`: input should be 'none', not None")],
+    ),
+    "no auth handler": (
+        ("  auth_handler: {type: basic, username: user, password: word}\n", ""),
+        [(2, "`auth_handler` is missing")],
+    ),
+    "an unknown auth handler": (
+        ("type: basic", "type: basc"),
+        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'none', not 'basc'")],
+    ),
+    "a setting misspelt": (
+        ("password: word", "passwort: word"),
+        [
+            (
+                6,
+                "`auth_handler.passwort` is no setting; is it misspelt, or meant for another place?",
+            ),
+        ],
+    ),
+    "a title of another name": (
+        ("title: Florist", "titel: Florist"),
+        [
+            (2, "`title` is missing"),
+            (3, "`titel` is no setting; is it misspelt, or meant for another place?"),
+        ],
+    ),
+    "another component": (
+        ("integrations.orchestration.component.Connector", "dagster.Nothing"),
+        [(1, "`type` must be integrations.orchestration.component.Connector")],
+    ),
+    "a setting outside the attributes": (
+        ("attributes:\n", "owner: me\nattributes:\n"),
+        [(2, "unknown setting 'owner'; the connector's settings go below attributes")],
+    ),
+    "an unknown sync": (
+        ("{type: full}", "{type: ful}"),
+        [
+            (
+                18,
+                "`sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', not 'ful'",
+            )
+        ],
+    ),
+    "an unknown cadence": (
+        ("cadence: daily", "cadence: weekly"),
+        [
+            (
+                11,
+                "`sync_handler.streams.orders.sync.cadence`: input should be 'hourly' or 'daily', "
+                "not 'weekly'",
+            )
+        ],
+    ),
+    "a window without column": (
+        (", column: created_at", ""),
+        [(11, "`sync_handler.streams.orders.sync.column` is missing")],
+    ),
+    "a window column that is not mapped": (
+        ("column: created_at", "column: paid_at"),
+        [(11, "the window's column 'paid_at' is not mapped by `transformer.orders`")],
+    ),
+    "a windowed stream that asks for everything": (
+        ('          params: {from: "{window.start}", to: "{window.end}"}\n', ""),
+        [(12, "stream 'orders' is read by windows, and its request has no {window.start}")],
+    ),
+    "a full stream that asks for a window": (
+        ("path: /buyers,", 'path: "/buyers/{window.start}",'),
+        [(19, "stream 'buyers' is read in full, and its request has a slot for a window")],
+    ),
+    "an unknown slot": (
+        ('to: "{window.end}"', 'to: "{window.stop}"'),
+        [
+            (
+                14,
+                "`sync_handler.streams.orders.request.params.to`: '{window.stop}' in "
+                "'{window.stop}' is no slot; there are {window.start} and {window.end}",
+            )
+        ],
+    ),
+    "an unknown paging": (
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            "{path: /buyers, records: items, paging: {type: pages}}",
+        ),
+        [
+            (
+                19,
+                "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
+                "'next_url', 'link_header', 'single', not 'pages'",
+            )
+        ],
+    ),
+    "paging without type": (
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            "{path: /buyers, records: items, paging: {next: next}}",
+        ),
+        [(19, "`sync_handler.streams.buyers.request.paging.type` is missing")],
+    ),
+    "an address without scheme": (
+        ('"https://florist.example"', "florist.example"),
+        [
+            (
+                8,
+                "`sync_handler.transport.base_url`: the base_url should begin with https:// "
+                "(or http://) and name a host",
+            )
+        ],
+    ),
+    "an unknown rule": (
+        ("status_raw: state", "status_raw: {type: lower, from: state}"),
+        [(28, f"`transformer.orders.fields.status_raw`: {RULES}")],
+    ),
+    "a rule that gives another type": (
+        ("amount: total", "amount: {type: upper, from: total}"),
+        [(25, "`amount` takes an exact decimal, which the rule upper does not give")],
+    ),
+    "a rule without its settings": (
+        ("amount: total", "amount: {type: minor_units, from: total}"),
+        [(25, "`transformer.orders.fields.amount.currency` is missing")],
+    ),
+    "an unknown entity": (
+        ("entity: customer", "entity: custmer"),
+        [
+            (
+                31,
+                "no entity 'custmer'; there are customer, payment, payout, refund, settlement_line",
+            )
+        ],
+    ),
+    "an unknown column": (
+        ("status_raw: state", "statusraw: state"),
+        [
+            (24, "`status_raw` of payment is required, and no rule fills it"),
+            (28, "payment has no column 'statusraw'; did you mean 'status_raw'?"),
+        ],
+    ),
+    "a required column left out": (
+        ("        amount: total\n", ""),
+        [(24, "`amount` of payment is required, and no rule fills it")],
+    ),
+    "a word that the entity does not have": (
+        ("open: pending", "open: waiting"),
+        [
+            (
+                27,
+                "`status` is one of pending, authorised, paid, failed, cancelled, expired, "
+                "refunded, disputed; not waiting",
+            )
+        ],
+    ),
+    "a key of another type": (
+        ("key: number\n      fields: {", "key: {type: decimal, from: number}\n      fields: {"),
+        [(32, "a key is made of strings or whole numbers of the record")],
+    ),
+    "a stream without mapping, a mapping without stream": (
+        ("    buyers:\n      entity", "    clients:\n      entity"),
+        [
+            (17, "stream 'buyers' has no mapping in `transformer`"),
+            (30, "'clients' is no stream of `sync_handler`"),
+        ],
+    ),
+    "a stream whose name is none": (
+        ("      buyers:\n        sync", "      Buyers:\n        sync"),
+        [
+            (17, f"'Buyers' is no name: it must match {NAME}"),
+            (17, "stream 'Buyers' has no mapping in `transformer`"),
+            (30, "'buyers' is no stream of `sync_handler`"),
+        ],
+    ),
+    "a secret of another name": (
+        ("word: {env: FLORIST_WORD}", "wort: {env: FLORIST_WORD}"),
+        [
+            (5, "connection 'main' lacks the secret 'word' that `auth_handler` uses"),
+            (5, "no part of the connector uses the secret 'wort'"),
+        ],
+    ),
+    "a secret from nowhere": (
+        ("{env: FLORIST_WORD}", "{evn: FLORIST_WORD}"),
+        [
+            (
+                5,
+                "`connections.main.secrets.word` must say where the secret is: {env: NAME} or "
+                "{file: PATH}",
+            )
+        ],
+    ),
+    "a secret for the sandbox": (
+        ("    main: {start", "    sandbox: {start"),
+        [(5, "the sandbox makes its own secrets; name none here")],
+    ),
+    "a function that is not there": (
+        ("amount: total", "amount: {type: python, call: sum_of, reads: {total: string}}"),
+        [(25, "transformer.py beside the file has no function 'sum_of'")],
+    ),
+    "a start that is no date": (
+        ("2026-01-01", "2026-13-01"),
+        [(5, "2026-13-01 is no date: month must be in 1..12")],
+    ),
+    "a key written twice": (
+        ("amount: total", "amount: total\n        amount: sum"),
+        [(26, "'amount' is written twice")],
+    ),
+    "a bracket left open": (
+        ("amount: total", "amount: [total"),
+        [(26, "expected ',' or ']', but got ':'")],
+    ),
+    "a tab": (
+        ("      entity: customer", "\tentity: customer"),
+        [(31, "found character '\\t' that cannot start any token")],
+    ),
+    "two documents": (
+        ("attributes:\n", "---\nattributes:\n"),
+        [(2, "but found another document")],
+    ),
+    "no attributes": (
+        (FLORIST.partition("\n")[2], "attributes:\n"),
+        [(2, "`attributes` must hold the five parts of the connector")],
+    ),
+    "a list": (
+        (FLORIST, "- type\n- attributes\n"),
+        [(1, "the file must hold `type:` and `attributes:`")],
+    ),
+    "nothing": ((FLORIST, ""), [(1, "the file must hold `type:` and `attributes:`")]),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_shown_with_its_line(
+    tmp_path: Path, change: Change, expected: list[Line]
+) -> None:
+    """A broken file is refused in these words, at these lines, and nothing else is said."""
+    found = said(write(tmp_path / "florist", changed(change)))
+
+    assert found == [f"defs.yaml:{line}: {message}" for line, message in expected]
+
+
+def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
+    """Mistakes in different parts of a file do not hide one another, and come in its order."""
+    text = changed(
+        ("title: Florist (orders)", "titel: Florist"),
+        ("{type: full}", "{type: ful}"),
+        ("password: word", "password: wort"),
+        ("column: created_at", "column: paid_at"),
+        ("amount: total", "amount: {type: upper, from: total}"),
+        ("entity: customer", "entity: custmer"),
+        ("event_handler: none", "event_handler: webhook"),
+    )
+
+    assert said(write(tmp_path / "Florist", text)) == [
+        f"defs.yaml:1: the folder's name 'Florist' must match {NAME}",
+        "defs.yaml:2: `title` is missing",
+        "defs.yaml:3: `titel` is no setting; is it misspelt, or meant for another place?",
+        "defs.yaml:5: connection 'main' lacks the secret 'wort' that `auth_handler` uses",
+        "defs.yaml:5: no part of the connector uses the secret 'word'",
+        "defs.yaml:11: the window's column 'paid_at' is not mapped by `transformer.orders`",
+        "defs.yaml:18: `sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', "
+        "not 'ful'",
+        "defs.yaml:25: `amount` takes an exact decimal, which the rule upper does not give",
+        "defs.yaml:31: no entity 'custmer'; there are customer, payment, payout, refund, "
+        "settlement_line",
+        "defs.yaml:34: `event_handler`: input should be 'none', not 'webhook'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            "import nowhere\n",
+            "1: cannot be imported: ModuleNotFoundError: No module named 'nowhere'",
+        ),
+        ("\n\ndef half(:\n", "3: cannot be imported: SyntaxError: invalid syntax"),
+        ("X = 1\nY = X / 0\n", "2: cannot be imported: ZeroDivisionError: division by zero"),
+        (
+            "def deep():\n    return {}['x']\n\n\ndeep()\n",
+            "2: cannot be imported: KeyError: 'x'",
+        ),
+    ],
+)
+def test_a_transformer_that_cannot_be_imported(tmp_path: Path, code: str, expected: str) -> None:
+    """The line of transformer.py is shown beside the file's own mistakes, and hides none of them."""
+    call = "{type: python, call: sum_of, reads: {total: string}}"
+    text = changed(("amount: total", f"amount: {call}"), ("title: Florist", "titel: Florist"))
+    first, second, third = said(write(tmp_path / "florist", text, transformer=code))
+
+    assert first.startswith("defs.yaml:2: ")
+    assert second.startswith("defs.yaml:3: ")
+    assert third.startswith(f"transformer.py:{expected}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("{env: FLORIST_WORD}", HIDDEN),
+        ("{env: FLORIST_WORD}", f"[{HIDDEN}]"),
+        ("{user: {env: FLORIST_USER}, word: {env: FLORIST_WORD}}", HIDDEN),
+        ("password: word", f"password: {HIDDEN}"),
+        ("https://florist.example", f"https://me:{HIDDEN}@florist.example"),
+    ],
+)
+def test_a_secret_that_was_written_is_not_repeated(tmp_path: Path, change: Change) -> None:
+    """Whoever writes a secret into a file is told so, without the secret in the message."""
+    found = said(write(tmp_path / "florist", changed(change)))
+
+    assert found
+    assert HIDDEN not in "\n".join(found)
+
+
+def test_a_file_that_holds_itself(tmp_path: Path) -> None:
+    """An anchor inside its own node is refused, not followed for ever."""
+    folder = write(tmp_path / "florist", "type: x\nattributes: &all\n  again: *all\n")
+
+    with pytest.raises(FixConfig, match="holds itself"):
+        read_connector(folder)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """The message names the file."""
+    with pytest.raises(FixConfig, match=r"florist/defs\.yaml: the file cannot be read"):
+        read_connector(tmp_path / "florist")
