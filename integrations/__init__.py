@@ -4,7 +4,7 @@ The layers, from the top; imports point down, and a test says so:
 
     definitions  cli  commands                  what Dagster loads; what a person types
     orchestration                               all that imports Dagster
-    connector_template  monitoring              a connector's five parts and its pipeline; the numbers
+    connector_template  monitoring              the five parts and their pipeline; the numbers
     sync_state  error_handling  transport  transformation
     auth  canonical                             credentials that do no I/O; one model an entity
     storage                                     PostgreSQL, landings, the loader, quarantine

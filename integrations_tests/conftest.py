@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +22,11 @@ from integrations.storage.cluster import Cluster
 from integrations.storage.database import connect
 from integrations.storage.migrations import migrate
 from integrations.storage.postgres import database_url, stop
+from integrations_tests.needs import (  # noqa: F401  # pytest finds its hooks in a conftest
+    pytest_configure,
+    pytest_runtest_setup,
+    pytest_terminal_summary,
+)
 
 OWN_SERVER = os.environ.get("INTEGRATIONS_DATABASE_URL", "")
 
@@ -79,12 +85,8 @@ def template(server: str) -> Iterator[str]:
 @pytest.fixture
 def database(server: str, template: str) -> Iterator[str]:
     """The URL of a migrated database of this test's own."""
-    name = f"test_{secrets.token_hex(6)}"
-    with connect(server, autocommit=True) as admin:
-        _execute(admin, "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
-    yield url_of(server, name)
-    with connect(server, autocommit=True) as admin:
-        _execute(admin, "DROP DATABASE {} WITH (FORCE)", name)
+    with own_database(server, template=template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -92,6 +94,17 @@ def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to the test's own database."""
     with connect(database) as connection:
         yield connection
+
+
+@contextmanager
+def own_database(server: str, *, template: str = "template0") -> Iterator[str]:
+    """The URL of a new database on a server, a copy of `template`, dropped at the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    with connect(server, autocommit=True) as admin:
+        _execute(admin, "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
+    yield url_of(server, name)
+    with connect(server, autocommit=True) as admin:
+        _execute(admin, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 def url_of(server: str, name: str) -> str:

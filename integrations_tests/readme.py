@@ -30,9 +30,8 @@ def _helps(group: click.Group, prefix: str) -> Iterator[tuple[str, str]]:
         if isinstance(command, click.Group):
             yield from _helps(command, f"{path} ")
         else:
-            context = click.Context(
-                command, info_name=f"integrations {path}", terminal_width=100, max_content_width=100
-            )
+            settings = main.context_settings | {"terminal_width": 100}
+            context = click.Context(command, info_name=f"integrations {path}", **settings)
             yield path, command.get_help(context)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from integrations.names import Window
 from integrations.orchestration.sync import Outcome
 from integrations.storage.ledger import LedgerEntry
 
-from .conftest import OWN_SERVER, make_settings, remove_server
+from .conftest import OWN_SERVER, make_settings, own_database, remove_server
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -47,15 +47,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def run(home: Path) -> Run:
+def own() -> Iterator[str]:
+    """A new database where the tests run on a server of yours; else none: the embedded one."""
+    if not OWN_SERVER:
+        yield ""
+        return
+    with own_database(OWN_SERVER) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def run(home: Path, own: str) -> Run:
     """Runs the program in the clone, with nothing set but the home."""
 
     def run(*words: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("INTEGR", "DAGSTER"))}
         command = [sys.executable, "-m", "integrations", *words]
-        env = (
-            kept | {"INTEGRATIONS_HOME": str(home), "INTEGRATIONS_DATABASE_URL": OWN_SERVER} | more
-        )
+        env = kept | {"INTEGRATIONS_HOME": str(home), "INTEGRATIONS_DATABASE_URL": own} | more
         env = {k: v for k, v in env.items() if v}
         return subprocess.run(
             command, cwd=cwd, env=env, text=True, capture_output=True, timeout=240
@@ -65,12 +73,12 @@ def run(home: Path) -> Run:
 
 
 @pytest.fixture
-def call(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def call(home: Path, own: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The same within this process, where a fresh one would prove nothing more."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("INTEGRATIONS_HOME", str(home))
-    if OWN_SERVER:
-        monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", OWN_SERVER)
+    if own:
+        monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", own)
     return lambda *words: CliRunner().invoke(main, words)
 
 

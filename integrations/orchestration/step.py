@@ -40,24 +40,29 @@ def sync_stream(stream: BoundStream, context: dg.AssetExecutionContext, config: 
     """The body of a stream's step. Raises `dg.Failure` that lists the windows that failed."""
     mark_alive(context.instance, context.run.run_id)
     _refuse_nothing(stream, context)
+    try:
+        _sync(stream, context, config)
+    except dg.Failure:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, without its secrets
+        raise failure(str(error), scrub(error)) from None
+
+
+def _sync(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncConfig) -> None:
     store: StoreResource = getattr(context.resources, keys.STORE)
     source: ConnectionResource = getattr(
         context.resources, keys.connection(stream.id.connector, stream.id.connection)
     )
     selected = frozenset(context.selected_asset_keys)
     with ExitStack() as stack:
-        try:
-            connection = stack.enter_context(closing(store.connect()))
-            positions.refuse_changed(connection, stream.id, pin=pipeline.pin(stream))
-            connection.rollback()
-            # Without raw this is a replay: no secret is read and the source hears nothing of it.
-            pulls = keys.raw(stream.id) in selected
-            session = stack.enter_context(source.open()) if pulls else None
-        except Exception as error:  # noqa: BLE001  # whatever it is, without its secrets
-            raise failure(str(error), scrub(error)) from None
+        connection = stack.enter_context(closing(store.connect()))
+        positions.refuse_changed(connection, stream.id, pin=pipeline.pin(stream))
+        connection.rollback()
+        # Without raw this is a replay: no secret is read and the source hears nothing of it.
+        pulls = keys.raw(stream.id) in selected
+        session = stack.enter_context(source.open()) if pulls else None
         run = _run(context, selected, config)
-        step = Step(stream, context, run, connection, store.zone(), session, selected)
-        step.windows()
+        Step(stream, context, run, connection, store.zone(), session, selected).windows()
 
 
 def _refuse_nothing(stream: BoundStream, context: dg.AssetExecutionContext) -> None:
@@ -66,7 +71,8 @@ def _refuse_nothing(stream: BoundStream, context: dg.AssetExecutionContext) -> N
         raise failure(
             f"the checks of {stream.id} are made while it is synced: materialize its assets instead"
         )
-    if partitions(stream) is not None and not context.has_partition_key_range:
+    chosen = context.has_partition_key or context.has_partition_key_range
+    if partitions(stream) is not None and not chosen:
         raise failure(f"{stream.id} is read window by window: choose partitions")
 
 

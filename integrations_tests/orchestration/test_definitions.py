@@ -1,0 +1,50 @@
+"""The definitions as a whole: what is in the graph, and that Dagster's own loader finds the same."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from integrations_tests.conftest import make_settings
+from integrations_tests.orchestration.asset_graph import SNAPSHOT, text
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule's status asks the home whether the twins serve."""
+    monkeypatch.setenv("INTEGRATIONS_HOME", str(make_settings(tmp_path / "home").home))
+
+
+def test_the_asset_graph_is_as_committed(definitions: dg.Definitions) -> None:
+    """A change of the graph is seen in a review; `asset_graph.py` says how the text is renewed."""
+    assert text(definitions) == SNAPSHOT.read_text()
+
+
+def test_dagsters_component_loader_gives_the_same(definitions: dg.Definitions) -> None:
+    """A folder is a Dagster component: `dg` and its tree load what our own loading loads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # beta and deprecated parts of Dagster's own loader
+        tree = dg.ComponentTree.for_project(REPOSITORY)
+        loaded = tree.build_defs()
+        assert text(loaded) == text(definitions)
+
+
+def test_no_asset_shows_a_secret(
+    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection's resource holds the names of its secrets; the values are not even read."""
+    monkeypatch.setenv("STRIPE_API_KEY", "sk_live_0123456789")
+    resources = definitions.get_repository_def().get_top_level_resources()
+    shown = {
+        name: resource.config_schema.default_value
+        for name, resource in resources.items()
+        if name != "store"
+    }
+    assert shown["stripe__main"]["secrets"] == {"api_key": {"env": "STRIPE_API_KEY"}}
+    assert shown["stripe__main"]["base_url"] == "https://api.stripe.com"
+    assert shown["stripe__sandbox"].get("secrets", {}) == {}
+    assert shown["stripe__sandbox"]["base_url"] == "the local twin"
+    assert "sk_live" not in repr(shown)

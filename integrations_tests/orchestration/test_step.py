@@ -1,0 +1,223 @@
+"""What a run over a stream's assets does, said by the twin, the database and Dagster's events."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from integrations.connector_template.folders import SHIPPED
+from integrations.orchestration import checks, keys
+from integrations.orchestration.code_location import build
+from integrations.sandbox.faults import Fault
+from integrations_tests.orchestration.conftest import (
+    CHARGES,
+    CUSTOMERS,
+    QUIET,
+    Floor,
+    charges,
+    failure,
+)
+
+RAW, CANONICAL, TABLE = keys.trio(CHARGES)
+ONE = ("2026-10-03", "2026-10-03")
+FOUR = ("2026-10-02", "2026-10-05")
+CHECKS = [
+    dg.AssetCheckKey(CANONICAL, checks.STRUCTURE),
+    dg.AssetCheckKey(CANONICAL, checks.ERROR_SHARE),
+    dg.AssetCheckKey(TABLE, checks.BALANCE),
+]
+LEDGER = 'SELECT "window", cause, status FROM integrations.ledger ORDER BY id'
+
+
+def materialized(floor: Floor, key: dg.AssetKey) -> set[str]:
+    """The partitions of an asset that are green."""
+    return floor.instance.get_materialized_partitions(key)
+
+
+def current_checks(floor: Floor, key: dg.AssetCheckKey) -> dict[str | None, str]:
+    """What a check says of each partition; only where it is said of the newest materialization."""
+    found = floor.instance.event_log_storage.get_asset_check_partition_info([key])
+    return {
+        info.partition_key: info.latest_execution_status.value
+        for info in found
+        if info.is_current
+        and info.latest_execution_status != AssetCheckExecutionRecordStatus.PLANNED
+    }
+
+
+def test_a_failing_window_does_not_stop_the_others(floor: Floor) -> None:
+    """Of four windows the second fails: three load, the run fails and names the one."""
+    refused = b'{"error": {"message": "The wires are down."}}'
+    floor.twin.faults.append(Fault(path="/v1/charges", after=1, status=404, body=refused))
+    result = floor.run(*charges(), days=FOUR)
+    assert not result.success
+    first, second = failure(result).splitlines()
+    assert first.endswith("1 of 4 windows failed, 3 are done:")
+    assert second.startswith("- [2026-10-03 00:00, 2026-10-04 00:00) UTC: GET /v1/charges")
+    assert second.endswith("answered 404: The wires are down.")
+    loaded = {"2026-10-02", "2026-10-04", "2026-10-05"}
+    for key in charges():
+        assert materialized(floor, key) == loaded
+    for check in CHECKS:
+        assert current_checks(floor, check) == dict.fromkeys(loaded, "SUCCEEDED")
+    assert floor.rows(LEDGER) == [
+        ("2026-10-02T00-00Z", "sync", "ok"),
+        ("2026-10-03T00-00Z", "sync", "failed"),
+        ("2026-10-04T00-00Z", "sync", "ok"),
+        ("2026-10-05T00-00Z", "sync", "ok"),
+    ]
+
+
+def test_a_refused_credential_stops_the_rest(floor: Floor) -> None:
+    """After a 401 nothing more is asked: sources block who keeps trying."""
+    floor.twin.faults.append(Fault(path="/v1/charges", after=1, times=9, status=401))
+    before = floor.twin.requests
+    result = floor.run(*charges(), days=FOUR)
+    assert floor.twin.requests - before == 2
+    assert "1 of 4 windows failed, 1 are done, 2 were not tried" in failure(result)
+    assert [line[2] for line in floor.rows(LEDGER)] == ["ok", "failed"]
+
+
+def test_one_partition_by_its_key(floor: Floor) -> None:
+    """The UI names a single partition in another tag than a range."""
+    job = floor.definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=floor.instance,
+        asset_selection=charges(),
+        partition_key=ONE[0],
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    assert result.success
+    assert materialized(floor, TABLE) == {ONE[0]}
+
+
+def test_a_replay_asks_the_source_nothing(floor: Floor) -> None:
+    """Canonical and table without raw load the newest landing again, and change no row."""
+    assert floor.run(*charges(), days=ONE).success
+    there, before = floor.count(CHARGES), floor.twin.requests
+    (floor.home / "sandbox.json").unlink()  # not even where the source is
+    assert there > 0
+    assert floor.run(CANONICAL, TABLE, days=ONE).success
+    assert floor.twin.requests == before
+    assert floor.count(CHARGES) == there
+    query = "SELECT cause, received, unchanged, api_calls FROM integrations.ledger ORDER BY id"
+    assert floor.rows(query)[1] == ("replay", there, there, 0)
+
+
+def test_a_replay_without_a_landing_fails(floor: Floor) -> None:
+    """What was never fetched cannot be loaded, and a run must not be green for nothing."""
+    assert "there is no landing to replay" in failure(floor.run(TABLE, days=ONE))
+
+
+def test_raw_alone_only_lands(floor: Floor) -> None:
+    """Raw writes a landing and no row; what follows loads that landing without another request."""
+    assert floor.run(RAW, days=ONE).success
+    assert floor.rows(LEDGER) == []
+    assert floor.count(CHARGES) == 0
+    assert materialized(floor, RAW) == {ONE[0]}
+    assert materialized(floor, CANONICAL) == materialized(floor, TABLE) == set()
+    before = floor.twin.requests
+    assert floor.run(CANONICAL, TABLE, days=ONE).success
+    assert floor.twin.requests == before
+    assert floor.count(CHARGES) > 0
+
+
+def test_canonical_alone_checks_and_loads_nothing(floor: Floor) -> None:
+    """Raw and canonical without the table say what would pass; its checks are said too."""
+    assert floor.run(RAW, CANONICAL, days=ONE).success
+    assert floor.count(CHARGES) == 0
+    for check in CHECKS[:2]:
+        assert current_checks(floor, check) == {ONE[0]: "SUCCEEDED"}
+    assert materialized(floor, CANONICAL) == {ONE[0]}
+
+
+@pytest.mark.parametrize("loading", [True, False], ids=["loading", "checking only"])
+def test_too_many_refusals_block(floor: Floor, loading: bool) -> None:
+    """Above five per cent and at least twenty refused, neither canonical nor table is green."""
+
+    def spoilt(body: bytes) -> bytes:
+        return body.replace(b'"name":"', b'"name":7,"was":"')
+
+    floor.twin.faults.append(Fault(path="/v1/customers", times=99, rewrite=spoilt))
+    trio = keys.trio(CUSTOMERS)
+    result = floor.run(*(trio if loading else trio[:2]))
+    assert "blocked, " in failure(result)
+    assert floor.count(CUSTOMERS) == 0
+    share = dg.AssetCheckKey(keys.canonical(CUSTOMERS), checks.ERROR_SHARE)
+    assert current_checks(floor, share) == {None: "FAILED"}
+    made = [key for key in trio if floor.instance.get_latest_materialization_event(key)]
+    assert made == trio[:1]
+
+
+def test_a_users_asset_downstream_runs_in_the_same_run(floor: Floor) -> None:
+    """Assets that depend on a stream's table are run after it, not skipped in a green run."""
+
+    @dg.asset(deps=[keys.table(CUSTOMERS)])
+    def report() -> int:
+        return floor.count(CUSTOMERS)
+
+    both = dg.Definitions.merge(floor.definitions, dg.Definitions(assets=[report]))
+    result = floor.run(*keys.trio(CUSTOMERS), report.key, definitions=both)
+    assert result.success
+    assert result.output_for_node("report") == floor.count(CUSTOMERS) > 0
+    recorded = dg.AssetRecordsFilter(keys.table(CUSTOMERS))
+    assert len(floor.instance.fetch_materializations(recorded, limit=9).records) == 1
+
+
+@pytest.mark.parametrize(
+    ("assets", "days", "said"),
+    [
+        (charges(), None, "stripe/sandbox/charges is read window by window: choose partitions"),
+        (charges(), ONE, "no twin of stripe is serving"),
+    ],
+)
+def test_what_cannot_begin_says_why(
+    floor: Floor, assets: list[dg.AssetKey], days: tuple[str, str] | None, said: str
+) -> None:
+    """A run that lacks partitions or its source fails at once, in words for people."""
+    (floor.home / "sandbox.json").unlink()
+    assert said in failure(floor.run(*assets, days=days))
+
+
+def test_checks_alone_do_not_end_green(floor: Floor) -> None:
+    """The UI offers to execute the checks by themselves; they are made by syncing only."""
+    selection = dg.AssetSelection.checks(dg.AssetCheckKey(keys.table(CUSTOMERS), checks.BALANCE))
+    job = dg.define_asset_job("checks_only", selection=selection)
+    both = dg.Definitions.merge(floor.definitions, dg.Definitions(jobs=[job]))
+    result = both.resolve_job_def("checks_only").execute_in_process(
+        instance=floor.instance,
+        raise_on_error=False,
+        run_config=QUIET,
+    )
+    assert "are made while it is synced" in failure(result)
+
+
+def test_a_changed_cadence_is_refused(floor: Floor, tmp_path: Path) -> None:
+    """Windows of another length over committed ones would show a whole day green for one hour."""
+    folder = tmp_path / "stripe"
+    shutil.copytree(SHIPPED / "stripe", folder)
+    assert floor.run(*charges(), days=ONE, definitions=build([folder])).success
+    file, before = folder / "defs.yaml", floor.twin.requests
+    text = file.read_text()
+    assert text.count("cadence: daily, column: created_at") == 1
+    file.write_text(text.replace("cadence: daily, column: c", "cadence: hourly, column: c"))
+    hours = ("2026-10-03-00:00", "2026-10-03-01:00")
+    result = floor.run(*charges(), days=hours, definitions=build([folder]))
+    assert "its windows are hourly from 2026-10-01" in failure(result)
+    assert "and were daily from 2026-10-01" in failure(result)
+    assert floor.twin.requests == before
+
+
+def test_a_broken_connector_is_one_asset_that_says_why(floor: Floor, tmp_path: Path) -> None:
+    """Its materialization fails with every mistake; the other connectors are there and run."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "defs.yaml").write_text("attributes: {title: 3}\n")
+    both = build([SHIPPED / "stripe", tmp_path / "broken"])
+    stripe = set(floor.definitions.resolve_asset_graph().get_all_asset_keys())
+    (broken,) = set(both.resolve_asset_graph().get_all_asset_keys()) - stripe
+    assert "connector 'broken' has" in failure(floor.run(broken, definitions=both))
+    assert floor.run(*keys.trio(CUSTOMERS), definitions=both).success
+    assert floor.count(CUSTOMERS) > 0
