@@ -66,7 +66,7 @@ def run(home: Path, own: str) -> Run:
         env = kept | {"INTEGRATIONS_HOME": str(home), "INTEGRATIONS_DATABASE_URL": own} | more
         env = {k: v for k, v in env.items() if v}
         return subprocess.run(
-            command, cwd=cwd, env=env, text=True, capture_output=True, timeout=240
+            command, check=False, cwd=cwd, env=env, text=True, capture_output=True, timeout=240
         )
 
     return run

@@ -15,9 +15,11 @@ import psutil
 import psycopg
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
-from dagster._core.storage.tags import MAX_RETRIES_TAG
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, MAX_RETRIES_TAG
 
-HOST, BOOT, PROCESS = "integrations/host", "integrations/boot", "integrations/process"
+HOST, BOOT, PROCESS = (f"{HIDDEN_TAG_PREFIX}{name}" for name in ("host", "boot", "process"))
+"""Hidden in the UI, where they would fill the list of runs."""
+
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

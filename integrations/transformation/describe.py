@@ -22,23 +22,21 @@ _CELL = 40
 
 
 def field_table(bound: BoundMapping) -> str:
-    """The mapping as a markdown table: every column of the entity, and what fills it."""
+    """The mapping as a markdown table: every column of the entity, and what fills it.
+
+    Four columns, because a page of the UI is not wide; required columns are in bold.
+    """
     fields = {field.column.name: field for field in bound.fields}
-    lines = [
-        "| column | from | rule | type | unit | required | personal | description |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| column | from | rule | is |", "|---|---|---|---|"]
     for column in bound.entity.columns():
         field = fields.get(column.name)
+        unit = f" in {column.unit}" if column.unit else ""
+        personal = " *Personal.*" if column.personal else ""
         cells = (
-            column.name,
+            column.name if column.nullable else f"**{column.name}**",
             ", ".join(f"`{path}`" for path in field.rule.reads()) if field else "",
             field.rule.name if field else "*not mapped*",
-            TYPE_WORDS[column.type],
-            column.unit or "",
-            "" if column.nullable else "yes",
-            "yes" if column.personal else "",
-            column.description,
+            f"{column.description} ({TYPE_WORDS[column.type]}{unit}){personal}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

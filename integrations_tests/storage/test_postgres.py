@@ -279,7 +279,7 @@ def _ordinary(path: Path, account: pwd.struct_passwd) -> int:
         assert found == (str(path / "postgres" / "data"),), found
         assert stop(settings)
         shutil.rmtree(Cluster.of(path).socket_folder)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # the forked child must end here
         print(error, file=sys.stderr)
         return 1
     return 0

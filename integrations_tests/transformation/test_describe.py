@@ -30,12 +30,9 @@ def test_the_field_table_has_every_column_of_the_entity() -> None:
     rule = {"type": "minor_units", "from": "a", "currency": "c"}
     lines = field_table(bound({"money": rule, "secret": "s"})).splitlines()
     assert len(lines) == 2 + len(Thing.columns())
-    assert (
-        "| money | `a`, `c` | minor_units | an exact decimal | currency |  |  | An amount. |"
-        in lines
-    )
-    assert "| secret | `s` | text | text |  |  | yes | A name. |" in lines
-    assert "| raw |  | *not mapped* | bytes |  |  |  | Bytes. |" in lines
+    assert "| money | `a`, `c` | minor_units | An amount. (an exact decimal in currency) |" in lines
+    assert "| secret | `s` | text | A name. (text) *Personal.* |" in lines
+    assert "| raw |  | *not mapped* | Bytes. (bytes) |" in lines
 
 
 def test_the_hash_changes_with_what_a_record_becomes() -> None:

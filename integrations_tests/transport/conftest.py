@@ -63,7 +63,7 @@ class Web:
             def do_GET(self) -> None:
                 web._answer(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *args: Any) -> None:
                 """Says nothing."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
