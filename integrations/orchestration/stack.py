@@ -6,6 +6,7 @@ A child ends with its parent: the twins watch their standard input, `dagster dev
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,6 +91,7 @@ def dagster_dev(settings: Settings, *, port: int) -> Iterator[subprocess.Popen[b
     The caller handles SIGINT: where it is ignored, as in a shell's background jobs, the child
     would inherit that, and could not be stopped.
     """
+    _refuse_taken(port)
     folder = root()
     log = settings.home / "dagster.log"
     with log.open("ab") as output:
@@ -110,6 +112,13 @@ def dagster_dev(settings: Settings, *, port: int) -> Iterator[subprocess.Popen[b
     finally:
         _interrupt(child)
         state.unlink(missing_ok=True)
+
+
+def _refuse_taken(port: int) -> None:
+    """Raises FixConfig where something listens: its answers would pass for those of our child."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise FixConfig(f"port {port} is taken", todo="Choose another with --port.")
 
 
 def serves(port: int) -> bool:
