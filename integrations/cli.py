@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import click
 
+from integrations.commands import FAILED, WRONG
 from integrations.errors import FixConfig, IntegrationError
 from integrations.redaction import install_redactor, redact, redacted
 
-FAILED, WRONG, CHECK_ERROR = 1, 2, 3
 SELECT = click.argument("select", nargs=-1, metavar="[SELECT]...")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,9 +32,9 @@ class Moment(click.ParamType[datetime]):
     ) -> datetime:
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # the year 0 or 10000 somewhere
             self.fail(f"{value!r} is no time; write 2026-01-31 or 2026-01-31T08:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def explained(command: F) -> F:
@@ -66,9 +66,8 @@ def main() -> None:
     """Keep your own tables in step with systems that belong to others.
 
     SELECT names what a command works on: `stripe`, `stripe/main` or `stripe/main/charges`. Without
-    it, everything that is ready: connections whose secrets are set, or the sandbox where there is
-    none. The settings are environment variables: INTEGRATIONS_HOME, INTEGRATIONS_DATABASE_URL,
-    INTEGRATIONS_LANDING_URL, INTEGRATIONS_CONNECTORS_PATH.
+    it, a command works on everything. The settings are environment variables: INTEGRATIONS_HOME,
+    INTEGRATIONS_DATABASE_URL, INTEGRATIONS_LANDING_URL, INTEGRATIONS_CONNECTORS_PATH.
 
     Exit status: 0 all well; 1 a stream failed; 2 usage or configuration; 3 done, but a check says
     ERROR.
@@ -111,6 +110,10 @@ def sync(
     Due are the windows that have passed and are not loaded, and full streams whose last reading is
     old enough. Each stream is one Dagster run, visible in the UI. With --from or --to the windows
     in between are fetched again, loaded or not; streams without windows are left out.
+
+    Without SELECT: every connection whose secrets are set; or the sandbox, where it was synced
+    before and no real connection ever was. A connection that SELECT names, or that was synced
+    before, and that lacks a secret now, is an error; the others are synced first.
     """
     if full and (begin or end):
         raise click.UsageError("--full means all windows; give it without --from and --to.")
@@ -124,7 +127,13 @@ def sync(
 
 @main.command()
 @click.option("--sandbox", is_flag=True, help="Serve the local twins too, for sandbox connections.")
-@click.option("--port", default=3000, show_default=True, help="The Dagster UI's port.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="The Dagster UI's port.",
+)
 @explained
 def up(sandbox: bool, port: int) -> None:
     """Serve the whole: PostgreSQL, the Dagster UI with its schedules, and the twins if wanted.
@@ -178,7 +187,13 @@ def quarantine() -> None:
 @quarantine.command("list")
 @SELECT
 @click.option("--all", "closed", is_flag=True, help="Also entries that a later success closed.")
-@click.option("--limit", default=100, show_default=True, help="Entries at the most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Entries at the most.",
+)
 @JSON
 @explained
 def quarantine_list(select: tuple[str, ...], closed: bool, limit: int, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from integrations.connector_template.folders import folders
 from integrations.orchestration.code_location import build
-from integrations.secrets import install_redactor
+from integrations.redaction import install_redactor
 from integrations.settings import Settings
 
 install_redactor()

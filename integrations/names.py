@@ -7,9 +7,20 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-NAME = r"^[a-z][a-z0-9_]{0,23}$"
+NAME = r"^[a-z](_?[a-z0-9])*$"
 """Connector, connection, stream and entity names: they become Postgres identifiers and Dagster
-groups and ops, and two of them joined must stay under Postgres's 63 bytes."""
+groups and ops, joined by two underscores, which no name holds, so that no two joins are alike."""
+LONGEST_NAME = 24
+"""Two names joined must stay under Postgres's 63 bytes."""
+NAME_RULE = (
+    f"it has at most {LONGEST_NAME} of a-z, 0-9 and single _, begins with a letter, ends with no _"
+)
+"""The same in words."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a connector, connection, stream or entity may be called so."""
+    return len(text) <= LONGEST_NAME and re.fullmatch(NAME, text) is not None
 
 
 @dataclass(frozen=True, order=True)
@@ -22,8 +33,8 @@ class StreamId:
 
     def __post_init__(self) -> None:
         for name in (self.connector, self.connection, self.stream):
-            if not re.match(NAME, name):
-                raise ValueError(f"{name!r} is no name: it must match {NAME}")
+            if not is_name(name):
+                raise ValueError(f"{name!r} is no name: {NAME_RULE}")
 
     def __str__(self) -> str:
         return f"{self.connector}/{self.connection}/{self.stream}"

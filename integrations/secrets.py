@@ -13,29 +13,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.errors import FixConfig
-from integrations.redaction import (
-    MASK,
-    SHORTEST,
-    install_redactor,
-    learn,
-    redact,
-    redacted,
-    scrub,
-    utf8,
-)
-
-__all__ = [
-    "MASK",
-    "SHORTEST",
-    "EnvSecret",
-    "FileSecret",
-    "Secret",
-    "SecretRef",
-    "install_redactor",
-    "redact",
-    "redacted",
-    "scrub",
-]
+from integrations.redaction import MASK, learn, utf8
 
 
 class Secret:

@@ -5,20 +5,27 @@ test gives its own. Everything that is wrong is said at once.
 """
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from integrations.errors import FixConfig, Mistake
+from integrations.redaction import learn
 from integrations.secrets import Secret
 
 HOME = "INTEGRATIONS_HOME"
 DATABASE_URL = "INTEGRATIONS_DATABASE_URL"
 LANDING_URL = "INTEGRATIONS_LANDING_URL"
 CONNECTORS_PATH = "INTEGRATIONS_CONNECTORS_PATH"
+CONNECTOR_FILE = "defs.yaml"
+"""What a connector's folder holds."""
+
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
+"""A host of a database's URL, with its port."""
 
 MARKER = "# The home of integrations: its database, keys and raw records. Never committed.\n*\n"
 """What a home's `.gitignore` says. It also tells a home from a folder that holds other things,
@@ -82,7 +89,30 @@ def _database_url(value: str, mistakes: list[Mistake]) -> Secret | None:
         return None
     if not value.startswith(("postgresql://", "postgres://")):
         mistakes.append(Mistake(f"{DATABASE_URL} must begin with postgresql:// or postgres://"))
+    elif not _learn_password(value):
+        said = "cannot be read; in its user and password @ is written %40, : %3A, / %2F, ? %3F"
+        mistakes.append(Mistake(f"{DATABASE_URL} {said}"))
     return Secret(value)
+
+
+def _learn_password(url: str) -> bool:
+    """Make the URL's password known to the redactor; False where it is not clear which part it is,
+    as libpq would then take the rest of it for a host, and say so."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    user, _, hosts = parts.netloc.rpartition("@")
+    if "@" in user + parts.path or not all(map(_HOST.fullmatch, hosts.split(","))):
+        return False
+    given = [user.partition(":")[2]]
+    for item in parts.query.split("&"):
+        name, _, value = item.partition("=")
+        given += [value] if name in ("password", "sslpassword") else []
+    for password in given:
+        learn(password)
+        learn(unquote(password))
+    return True
 
 
 def _landing_url(value: str, home: Path, mistakes: list[Mistake]) -> str:
@@ -104,6 +134,11 @@ def _connectors_path(value: str, cwd: Path, mistakes: list[Mistake]) -> tuple[Pa
         Mistake(f"{CONNECTORS_PATH}: {folder} is no folder")
         for folder in folders
         if not folder.is_dir()
+    ]
+    mistakes += [
+        Mistake(f"{CONNECTORS_PATH}: {folder} is a connector; name the folder above it")
+        for folder in folders
+        if (folder / CONNECTOR_FILE).is_file()
     ]
     return tuple(folders)
 

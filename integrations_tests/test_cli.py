@@ -23,10 +23,16 @@ from integrations.connector_template.connector import BoundStream, read_connecto
 from integrations.connector_template.folders import SHIPPED
 from integrations.names import Window
 from integrations.orchestration.sync import Outcome
+from integrations.processes import named
+from integrations.sandbox.address import FILE
+from integrations.sandbox.faults import Fault
+from integrations.sandbox.server import running
+from integrations.sandbox.stripe import StripeTwin
 from integrations.storage.ledger import LedgerEntry
 
 from .conftest import OWN_SERVER, make_settings, own_database, remove_server
 
+CHARGES = "stripe/sandbox/charges"
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 COLUMNS = [
@@ -148,6 +154,18 @@ def test_status_and_quarantine_show_what_is_there(demo: Any, call: Call) -> None
         (["sync", "--from", "yesterday"], "'yesterday' is no time"),
         (["sync", "--from", "2026-10-02", "--to", "2026-10-01"], "--from must be before --to"),
         (["sync", "--full", "--from", "2026-10-02"], "--full means all windows"),
+        (["sync", "--from", "0001-01-01T00:00+14:00"], "is no time"),
+        (["sync", f"{CHARGES}", "--from", "2099-01-01"], "no window lies between 2099-01-01"),
+        (["sync", f"{CHARGES}", "--from", "9999-12-31T23:30Z"], "no window lies between 9999"),
+        (["sync", f"{CHARGES}", "--to", "2000-01-01"], "no window lies between the start and 2000"),
+        (["sync", f"{CHARGES}", "--from", "2025-01-01", "--to", "2025-02-01"], "no window lies"),
+        (["sync", "stripe/sandbox/customers", "--from", "2026-10-02"], "customers has no windows"),
+        (["sync", "stripe/main"], "stripe/main has no env:STRIPE_API_KEY"),
+        (["sync", "stripe", "--json"], "stripe/main has no env:STRIPE_API_KEY"),
+        (["up", "--port", "0"], "0 is not in the range"),
+        (["up", "--port", "65536"], "65536 is not in the range"),
+        (["quarantine", "list", "--limit", "-1"], "-1 is not in the range"),
+        (["quarantine", "show", "stripe/sandbox/Charges", "x"], "is no stream"),
         (["quarantine", "show", "stripe/sandbox", "x"], "is no stream"),
         (["quarantine", "show", "stripe/sandbox/charges", "x"], "no record 'x' in quarantine"),
         (["check", "nothing"], "no connector is called 'nothing'"),
@@ -160,6 +178,21 @@ def test_a_wrong_call_says_what_to_do(demo: Any, call: Call, words: list[str], s
     assert done.exit_code == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_failure_is_told_on_standard_error(demo: Any, call: Call, home: Path) -> None:
+    """With --json too, where standard output holds the lines of the contract and nothing else."""
+    twin = StripeTwin(7, clock=lambda: datetime.now(UTC), per_day=1)
+    twin.faults.append(Fault(status=401, times=9))
+    with running(twin) as url:
+        served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, **named()}
+        (home / FILE).write_text(json.dumps(served))
+        done = call("sync", "stripe/sandbox/customers", "--full", "--json")
+        (home / FILE).unlink()
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert (done.exit_code, line["status"]) == (1, "failed")
+    assert "failed: stripe/sandbox/customers: " in done.stderr
+    assert "401" in done.stderr
 
 
 def test_outside_of_a_project_only_demo_and_up_work(run: Run, tmp_path: Path) -> None:

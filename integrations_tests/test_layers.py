@@ -11,7 +11,7 @@ import integrations
 PACKAGE = Path(integrations.__file__).parent
 
 ROWS = [
-    {"errors", "names", "redaction", "console"},
+    {"errors", "names", "redaction", "console", "processes"},
     {"secrets"},
     {"settings"},
     {"storage"},
@@ -31,7 +31,7 @@ ROWS = [
 ONLY = {
     "connectors": {"canonical", "transformation"},
     # A twin that shared code with the pipeline would share its mistakes.
-    "sandbox": {"errors", "names", "secrets", "settings"},
+    "sandbox": {"errors", "names", "processes", "secrets", "settings"},
 }
 """Parts that may import less than their row would let them."""
 

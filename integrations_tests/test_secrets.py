@@ -18,17 +18,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from integrations.errors import FixConfig, RetryLater
-from integrations.secrets import (
-    MASK,
-    EnvSecret,
-    FileSecret,
-    Secret,
-    SecretRef,
-    install_redactor,
-    redact,
-    redacted,
-    scrub,
-)
+from integrations.redaction import MASK, install_redactor, redact, redacted, scrub
+from integrations.secrets import EnvSecret, FileSecret, Secret, SecretRef
 
 PLAIN = "sk_test_51PlainTransportValue"
 AWKWARD = "pä ss+w/o\"r'd&<x>\\y=\t%7e?"

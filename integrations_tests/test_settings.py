@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from integrations.errors import FixConfig
+from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.settings import Settings
+
+UNCLEAR = (
+    "INTEGRATIONS_DATABASE_URL cannot be read; in its user and password @ is written %40, : %3A, "
+    "/ %2F, ? %3F"
+)
 
 
 @pytest.fixture
@@ -101,6 +107,31 @@ def test_your_own_database(project: Path, url: str) -> None:
     assert "hunter22" not in f"{settings} {settings!r}"
 
 
+@pytest.mark.parametrize(
+    ("rest", "secret"),
+    [
+        ("u:s3cretOne@h1:1,[::1]:2,h3/db", "s3cretOne"),
+        ("u:s3cret%2FTwo%40@h/db", "s3cret/Two@"),
+        ("u:s3cret%2FTwo%40@h/db", "s3cret%2FTwo%40"),
+        ("/db?host=/tmp&user=a@b&password=s3cret%2BThree", "s3cret+Three"),
+        ("%2Ftmp%2Fsocket/db?password=s3cretFour", "s3cretFour"),
+    ],
+)
+def test_the_password_is_known_by_itself(project: Path, rest: str, secret: str) -> None:
+    """A library that shows only a part of the URL does not show its password either."""
+    url = f"postgresql://{rest}"
+    Settings.find(create=True, cwd=project, env={"INTEGRATIONS_DATABASE_URL": url})
+    assert redact(f"not accepted: {secret}") == "not accepted: •••"
+
+
+def test_a_connectors_folder_itself(project: Path) -> None:
+    """The path holds folders of connectors; one of the connectors would be passed over silently."""
+    (project / "deep" / "defs.yaml").touch()
+    env = {"INTEGRATIONS_CONNECTORS_PATH": "deep"}
+    with pytest.raises(FixConfig, match=r"deep is a connector; name the folder above it$"):
+        Settings.find(create=True, cwd=project, env=env)
+
+
 @pytest.mark.parametrize("url", ["s3://bucket/raw", "file:///data/raw", "s3://bucket/raw/"])
 def test_your_own_landing_zone(project: Path, url: str) -> None:
     """A landing zone may be elsewhere; a closing slash says nothing."""
@@ -122,6 +153,17 @@ def test_further_connectors(project: Path) -> None:
         (
             {"INTEGRATIONS_DATABASE_URL": "mysql://me:hunter22@db/x"},
             ["INTEGRATIONS_DATABASE_URL must begin with postgresql:// or postgres://"],
+        ),
+        *(
+            ({"INTEGRATIONS_DATABASE_URL": f"postgresql://{rest}"}, [UNCLEAR])
+            for rest in (
+                "u:pa@ss@hunter22@host/db",
+                "u:p/hunter22@host/db",
+                "u:p?hunter22@host/db",
+                "u:p#hunter22@host/db",
+                "u:p[hunter22@host/db",
+                "u:p@host:hunter22/db",
+            )
         ),
         (
             {"INTEGRATIONS_LANDING_URL": "ftp://x/y"},

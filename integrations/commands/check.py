@@ -8,20 +8,23 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from integrations import console
-from integrations.connector_template.config_schema import SANDBOX
-from integrations.connector_template.connector import FILE, BoundStream, Connector
+from integrations.commands import CHECK_ERROR, FAILED, WRONG
+from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
+from integrations.connector_template.connector import BoundStream, Connector
 from integrations.connector_template.folders import folders, read
+from integrations.connector_template.pipeline import Checked
 from integrations.errors import FixConfig, IntegrationError
 from integrations.orchestration import stack
 from integrations.orchestration.resources import ConnectionResource, now
 from integrations.redaction import redact
-from integrations.settings import Settings
+from integrations.settings import CONNECTOR_FILE, Settings
 from integrations.sync_state.windows import WindowSync
 from integrations.transformation.describe import masked
 from integrations.transformation.transform import Transformer
 from integrations.transport.rest import RestSession
 
-FAILED, WRONG, CHECK_ERROR = 1, 2, 3
+BUDGET_S = 10.0
+"""Seconds of waiting for a source that is busy or away."""
 
 
 def check(name: str | None, *, live: bool) -> int:
@@ -30,7 +33,8 @@ def check(name: str | None, *, live: bool) -> int:
     out = console.out()
     for connector in loaded:
         streams = len(connector.config.sync_handler.streams)
-        out.print(f"[green]ok[/] {connector.name}: {streams} streams ({connector.folder / FILE})")
+        file = connector.folder / CONNECTOR_FILE
+        out.print(f"[green]ok[/] {connector.name}: {streams} streams ({file})")
     for error in broken.values():
         out.print(f"[red]wrong[/] {error.what}")
         for mistake in error.mistakes:
@@ -42,7 +46,7 @@ def check(name: str | None, *, live: bool) -> int:
 
 def _folders(name: str | None) -> list[Path]:
     path = Path(name) if name else None
-    if path is not None and (path / FILE).is_file():
+    if path is not None and (path / CONNECTOR_FILE).is_file():
         return [path.resolve()]
     found = folders(Settings.find(create=True).connectors_path)
     if name is None:
@@ -55,28 +59,50 @@ def _folders(name: str | None) -> list[Path]:
 
 
 def _live(connector: Connector) -> int:
-    """Maps a first page of each ready connection's streams; 3 when a stream would be blocked."""
-    settings = Settings.find(create=True)
+    """Maps a first page of each ready connection's streams; the worst of their statuses.
+
+    What keeps one connection from opening is said, and the others are tried.
+    """
     status = 0
     for name, account in connector.config.connections.items():
         place = f"{connector.name}/{name}"
         if not account.ready():
-            missing = [ref.name for ref in account.secrets.values() if not ref.available()]
-            console.err().print(f"left out: {place} has no {', '.join(missing)}", markup=False)
+            lacking = [ref.name for ref in account.secrets.values() if not ref.available()]
+            console.err().print(f"left out: {place} has no {', '.join(lacking)}", markup=False)
             continue
-        with ExitStack() as open_:
-            if name == SANDBOX:
-                open_.enter_context(stack.twins(settings))
-            resource = ConnectionResource.of(connector.name, name, connector.config)
-            session = open_.enter_context(resource.open())
-            for stream in connector.streams():
-                if stream.id.connection == name:
-                    status = max(status, _try(stream, session))
+        try:
+            status = max(status, _connection(connector, name))
+        except IntegrationError as error:
+            status = max(status, _failed(place, error))
     return status
 
 
+def _connection(connector: Connector, name: str) -> int:
+    """One connection: each of its streams, over one session."""
+    with ExitStack() as open_:
+        if name == SANDBOX:
+            open_.enter_context(stack.twins(Settings.find(create=True)))
+        resource = ConnectionResource.of(connector.name, name, _hurried(connector.config))
+        session = open_.enter_context(resource.open())
+        streams = [one for one in connector.streams() if one.id.connection == name]
+        return max(_try(stream, session) for stream in streams)
+
+
+def _hurried(config: ConnectorConfig) -> ConnectorConfig:
+    """The same with a short patience: a person waits for the answer, and can ask again."""
+    handler = config.sync_handler
+    budget = min(BUDGET_S, handler.transport.retry.budget_s)
+    retry = handler.transport.retry.model_copy(update={"budget_s": budget})
+    transport = handler.transport.model_copy(update={"retry": retry})
+    handler = handler.model_copy(update={"transport": transport})
+    return config.model_copy(update={"sync_handler": handler})
+
+
 def _try(stream: BoundStream, session: RestSession) -> int:
-    """One stream: its first page, mapped; shows rows and refusals and loads nothing."""
+    """One stream: its first page, mapped; shows rows and refusals and loads nothing.
+
+    It is wrong when nothing of the page passes, or when a sync would be blocked by it.
+    """
     out = console.out()
     sync = stream.stream.sync
     window = None
@@ -91,13 +117,21 @@ def _try(stream: BoundStream, session: RestSession) -> int:
         mapped = Transformer(stream.mapping)
         result = mapped.run(pa.array(records, pa.binary()), seen_at=now())
     except IntegrationError as error:
-        out.print(f"[red]failed[/] {stream.id}: {escape(redact(str(error)))}")
-        return FAILED
-    refused = result.refused.num_rows
-    word = "[red]wrong[/]" if refused == len(records) > 0 else "[green]ok[/]"
-    out.print(f"{word} {stream.id}: {len(records)} records, {refused} refused")
+        return _failed(str(stream.id), error)
+    found = Checked()
+    found.add(result)
+    said = found.status(accept=False)
+    wrong = said == "blocked" or found.refused == found.received > 0
+    word = "[red]wrong[/]" if wrong else f"[{console.COLOURS[said]}]{said}[/]"
+    out.print(f"{word} {stream.id}: {len(records)} records, {found.refused} refused")
     if result.rows.num_rows:
         out.print(Markdown(masked(result.rows, stream.mapping.entity, limit=3)))
     for refusal in result.refused.slice(0, 5).to_pylist():
         out.print(f"  refused {refusal['key']}: {refusal['reason']}", markup=False)
-    return CHECK_ERROR if refused == len(records) > 0 else 0
+    return CHECK_ERROR if wrong else 0
+
+
+def _failed(place: str, error: IntegrationError) -> int:
+    """Says why a connection or a stream could not be tried; its status."""
+    console.out().print(f"[red]failed[/] {place}: {escape(redact(str(error)))}", soft_wrap=True)
+    return WRONG if isinstance(error, FixConfig) else FAILED

@@ -1,7 +1,6 @@
 """`integrations up` and `integrations down`: the whole thing, serving, and its end."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,6 +14,7 @@ from integrations.errors import FixConfig
 from integrations.orchestration import stack
 from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.runs import fail_dead_runs
+from integrations.processes import living, named
 from integrations.sandbox import address
 from integrations.settings import Settings
 from integrations.storage import postgres
@@ -25,7 +25,7 @@ STOP_S = 60.0
 
 def up(*, sandbox: bool, port: int) -> int:
     """Serves until it is interrupted; gives the exit status."""
-    settings = Settings.find(create=True, cwd=stack.root())
+    settings = stack.project()
     say = console.err()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupted)
@@ -71,7 +71,7 @@ def down() -> int:
 def _announced(home: Path) -> Iterator[None]:
     """Says in the home which process serves, for `down`."""
     file = home / STATE
-    file.write_text(json.dumps({"pid": os.getpid()}))
+    file.write_text(json.dumps(named()))
     try:
         yield
     finally:
@@ -79,19 +79,21 @@ def _announced(home: Path) -> Iterator[None]:
 
 
 def _end(file: Path, name: str, out: Console) -> bool:
-    """Asks the process that a state file names to stop, and waits for it; whether one ran."""
+    """Asks the process that a state file names to stop, and waits for it; whether it ran.
+
+    A pid is used again: only the very process that the file means is stopped.
+    """
     try:
-        process = psutil.Process(json.loads(file.read_text())["pid"])
-        # A pid is used again: only a process of ours is stopped.
-        command = " ".join(process.cmdline())
-        if "integrations" not in command and "dagster dev" not in command:
+        pid = living(json.loads(file.read_text()))
+        if pid is None:
             return False
+        process = psutil.Process(pid)
         process.terminate()
         process.wait(STOP_S)
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+    except (OSError, ValueError, psutil.NoSuchProcess):
         return False
     except psutil.TimeoutExpired as error:
-        raise FixConfig(f"{name} (process {process.pid}) does not stop") from error
+        raise FixConfig(f"{name} (process {pid}) does not stop") from error
     out.print(f"Stopped {name}.")
     return True
 

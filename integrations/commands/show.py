@@ -14,7 +14,6 @@ from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.due import due
 from integrations.errors import FixConfig
 from integrations.monitoring import ledger
-from integrations.names import StreamId
 from integrations.settings import Settings
 from integrations.storage import quarantine
 from integrations.storage.quarantine import QuarantineEntry
@@ -110,11 +109,9 @@ def quarantine_list(select: tuple[str, ...], *, closed: bool, limit: int, as_jso
 
 def quarantine_show(name: str, key: str, *, as_json: bool) -> int:
     """One record with all that is known of it."""
-    parts = name.split("/")
-    if len(parts) != len(("connector", "connection", "stream")):
-        raise FixConfig(f"{name!r} is no stream", todo="Write connector/connection/stream.")
+    stream = choose.stream_id(name)
     with closing(open_store(Settings.find())) as connection:
-        entry = quarantine.show(connection, StreamId(*parts), key=key)
+        entry = quarantine.show(connection, stream, key=key)
     if entry is None:
         raise FixConfig(
             f"{name} has no record {key!r} in quarantine",

@@ -4,23 +4,27 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from integrations import console
-from integrations.commands import choose
+from integrations.commands import CHECK_ERROR, FAILED, WRONG, choose
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.folders import folders
+from integrations.errors import FixConfig
+from integrations.monitoring.ledger import synced
 from integrations.orchestration import stack
 from integrations.orchestration.code_location import build
 from integrations.orchestration.resources import StoreResource, now
 from integrations.orchestration.runs import any_unfinished, fail_dead_runs
 from integrations.orchestration.sync import Outcome, Planned, Wanted, execute, plan
+from integrations.redaction import redact
 from integrations.settings import Settings
 from integrations.storage import quarantine
+from integrations.sync_state.windows import WindowSync
 
-EXIT = {"failed": 1, "blocked": 3}
+EXIT = {"failed": FAILED, "blocked": CHECK_ERROR}
+TODO = "Set it in the environment, or try `integrations demo`, which needs no account."
 TOTALS = (
     "records", "received", "inserted", "updated", "unchanged", "stale", "duplicate", "filtered",
     "quarantined", "deleted", "absent_deleted",
@@ -34,22 +38,52 @@ COLUMNS = [
 
 def demo(*, as_json: bool) -> int:
     """Syncs the sandbox connection of every shipped connector; gives the exit status."""
-    settings = Settings.find(create=True, cwd=stack.root())
+    settings = stack.project()
     every = [s for s in choose.streams(settings) if s.id.connection == SANDBOX]
     return _run(settings, every, Wanted(), as_json=as_json)
 
 
 def sync(select: tuple[str, ...], wanted: Wanted, *, as_json: bool) -> int:
-    """Syncs what is selected, or what is ready; gives the exit status."""
+    """Syncs what is selected, or what is ready; gives the exit status.
+
+    A connection that should be synced and lacks its secrets spoils the status, not its siblings.
+    """
     settings = Settings.find()
-    found = choose.streams(settings)
-    chosen = choose.selected(found, select) if select else choose.ready(found)
-    return _run(settings, chosen, wanted, as_json=as_json)
+    choice = _choice(choose.streams(settings), select)
+    for account, names in choice.left_out.items():
+        _say(f"left out: {_lacking(account, names)}")
+    lacking = "; ".join(_lacking(account, names) for account, names in choice.wrong.items())
+    wrong = FixConfig(lacking or "no connection is ready", todo=TODO)
+    if not choice.streams:
+        raise wrong
+    status = _run(settings, choice.streams, wanted, as_json=as_json)
+    if not choice.wrong:
+        return status
+    _say(f"error: {wrong}")
+    return status if status == FAILED else WRONG
+
+
+def _choice(found: list[BoundStream], select: tuple[str, ...]) -> choose.Choice:
+    if select:
+        return choose.named(found, select)
+    with closing(StoreResource().connect()) as connection:
+        return choose.ready(found, synced(connection))
+
+
+def _lacking(account: choose.Account, names: list[str]) -> str:
+    return f"{'/'.join(account)} has no {', '.join(names)}"
+
+
+def _say(line: str, *, style: str = "") -> None:
+    """A line on standard error, whatever standard output is read by."""
+    console.err().print(redact(line), markup=False, style=style, soft_wrap=True)
 
 
 def _run(settings: Settings, chosen: list[BoundStream], wanted: Wanted, *, as_json: bool) -> int:
     """Plans, runs and shows."""
     planned = plan(chosen, wanted, StoreResource(), now=now())
+    if wanted.begin or wanted.end:
+        _tell_left_out(planned, wanted)
     outcomes: list[Outcome] = []
     with ExitStack() as resources:
         if any(one.stretches and one.stream.id.connection == SANDBOX for one in planned):
@@ -58,10 +92,26 @@ def _run(settings: Settings, chosen: list[BoundStream], wanted: Wanted, *, as_js
             outcomes.append(outcome)
             if as_json:
                 console.json_line(as_values(outcome))
+                tell_failed(outcome)
     if not as_json:
         _show(outcomes)
     found = {outcome.status for outcome in outcomes}
     return next((code for status, code in EXIT.items() if status in found), 0)
+
+
+def _tell_left_out(planned: list[Planned], wanted: Wanted) -> None:
+    """Says which streams cannot be asked for a stretch of time; raises when none has a window."""
+    timed = [one for one in planned if isinstance(one.stream.stream.sync, WindowSync)]
+    for one in planned:
+        if one not in timed:
+            _say(f"left out: {one.stream.id} has no windows; sync it without --from and --to")
+    if not any(one.stretches for one in timed):
+        begin = f"{wanted.begin:%Y-%m-%d %H:%M}" if wanted.begin else "the start"
+        end = f"{wanted.end:%Y-%m-%d %H:%M}" if wanted.end else "now"
+        raise FixConfig(
+            f"no window lies between {begin} and {end} (UTC)",
+            todo="Windows begin with the connection's start, and exist once they have passed.",
+        )
 
 
 def _outcomes(
@@ -120,8 +170,21 @@ def _show(outcomes: list[Outcome]) -> None:
         out.print(refused)
         out.print("`integrations quarantine list` shows the records, `… show` one with its bytes.")
     for outcome in outcomes:
-        for error in outcome.errors:
-            out.print(f"[red]failed[/] {outcome.stream.id}: {escape(error)}")
+        tell_failed(outcome)
+
+
+def tell_failed(outcome: Outcome) -> None:
+    """Why a stream failed, and what to do about one that was blocked."""
+    id_ = outcome.stream.id
+    for error in outcome.errors:
+        _say(f"failed: {id_}: {error}", style="red")
+    if any(entry.status == "blocked" for entry in outcome.entries):
+        _say(
+            f"blocked: {id_}: too many records are refused, so nothing of these windows was loaded."
+            f" `integrations quarantine list {id_}` says why. Where the good ones should be loaded"
+            f" all the same: `integrations sync {id_} --accept`.",
+            style="red",
+        )
 
 
 def summary(outcomes: list[Outcome]) -> Table:

@@ -4,7 +4,6 @@ Whatever is wrong with a file is found at load, all of it at once, each mistake 
 loads, works.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from integrations.connector_template.source_file import read_yaml
 from integrations.connector_template.sync_handler import Stream
 from integrations.connector_template.transformer import Functions
 from integrations.errors import FixConfig, Mistake
-from integrations.names import NAME, StreamId
+from integrations.names import NAME_RULE, StreamId, is_name
+from integrations.settings import CONNECTOR_FILE
 from integrations.transformation.mapping import BoundMapping
-
-FILE = "defs.yaml"
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,12 @@ class Connector:
 
 def read_connector(folder: Path) -> Connector:
     """Reads a connector's folder; raises `FixConfig` with every mistake, in the file's order."""
-    source = read_yaml(folder / FILE)
+    source = read_yaml(folder / CONNECTOR_FILE)
     functions, found = _functions(folder)
     found += [source.mistake(at, message) for at, message in mistakes(source.values, functions)]
-    if not re.match(NAME, folder.name):
-        found.append(source.mistake((), f"the folder's name {folder.name!r} must match {NAME}"))
+    if not is_name(folder.name):
+        said = f"the folder's name {folder.name!r} is no name: {NAME_RULE}"
+        found.append(source.mistake((), said))
     if found:
         found.sort(key=lambda mistake: (mistake.file, mistake.line, mistake.column, str(mistake)))
         count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"

@@ -24,4 +24,5 @@ def due(
         windows = list(sync.windows(stream.connection.begins_at, now))
         return stretches(positions.due(windows, positions=done))
     last = done.get(positions.FULL)
-    return [[]] if sync.due(last.committed_at if last else None, now) else []
+    # A replay or a retry commits late what was read early: how old the rows are says the pull.
+    return [[]] if sync.due(last.pulled_at if last else None, now) else []

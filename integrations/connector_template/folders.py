@@ -4,15 +4,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from integrations import connectors
-from integrations.connector_template.connector import FILE, Connector, read_connector
+from integrations.connector_template.connector import Connector, read_connector
 from integrations.errors import FixConfig
+from integrations.settings import CONNECTOR_FILE
 
 SHIPPED = Path(connectors.__file__).parent
 
 
 def folders(further: Iterable[Path] = ()) -> list[Path]:
     """The connector folders that are shipped, then those below each of the further paths."""
-    return [file.parent for path in (SHIPPED, *further) for file in sorted(path.glob(f"*/{FILE}"))]
+    return [
+        file.parent
+        for path in (SHIPPED, *further)
+        for file in sorted(path.glob(f"*/{CONNECTOR_FILE}"))
+    ]
 
 
 def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]:

@@ -4,7 +4,7 @@ The shape is pydantic's business. What lies between the parts (a stream without 
 that no connection names) is looked for in the plain values, so that one mistake hides no other.
 """
 
-import re
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,18 +16,23 @@ from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.source_file import KeyPath
 from integrations.connector_template.transformer import Functions
-from integrations.names import NAME
+from integrations.names import NAME_RULE, is_name
 
 COMPONENT = "integrations.orchestration.component.Connector"
 """The `type:` of every connector's file: what Dagster instantiates for it."""
 
 Found = Iterator[tuple[KeyPath, str]]
 
+_MAY_BE_SECRET = frozenset({"auth_handler", "base_url", "headers", "params", "path"})
+"""Parts of a file into which somebody may have written a secret: nothing given there is shown.
+Elsewhere only words of a list and numbers are."""
+
+_GIVEN = ", not {tag!r}"
 _WORDS = {
     "missing": "`{name}` is missing",
     "extra_forbidden": "`{name}` is no setting; is it misspelt, or meant for another place?",
     "union_tag_not_found": "`{name}.type` is missing",
-    "union_tag_invalid": "`{name}.type` must be one of {expected_tags}, not {tag!r}",
+    "union_tag_invalid": f"`{{name}}.type` must be one of {{expected_tags}}{_GIVEN}",
     "value_error": "`{name}`: {error}",  # our own words: they quote only what may be shown
 }
 """What we say of a mistake where pydantic's words would puzzle."""
@@ -54,6 +59,7 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions) -> Found:
     yield from _shape(values)
     mappings, streams = _part(values, "transformer"), _part(values, "sync_handler", "streams")
     yield from _unpaired(streams, mappings)
+    yield from _same_assets(streams)
     for at, message in transformer.mistakes(mappings, functions):
         yield ("transformer", *at), message
     yield from _window_columns(streams, mappings)
@@ -89,14 +95,18 @@ def _place(error: ErrorDetails, values: Any) -> KeyPath:
 def _readable(error: ErrorDetails, at: KeyPath) -> str:
     """Pydantic's words for one mistake, with the setting named and what was given."""
     name, kind, given = ".".join(map(str, at)), error["type"], error["input"]
+    hidden = not _MAY_BE_SECRET.isdisjoint(at)
     if error["loc"][-1] == "[key]":
-        return f"{given!r} is no name: it must match {NAME}"
+        return f"{given!r} is no name: {NAME_RULE}"
     if "secrets" in at:  # what was given may be the secret itself
         return f"`{name}` must say where the secret is: {{env: NAME}} or {{file: PATH}}"
     if kind in _WORDS:
-        return _WORDS[kind].format(name=name, **error.get("ctx", {}))
+        words = _WORDS[kind].removesuffix(_GIVEN) if hidden else _WORDS[kind]
+        return words.format(name=name, **error.get("ctx", {}))
     message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
-    shown = "" if isinstance(given, dict | list) else f", not {given!r}"
+    word = kind == "literal_error" and not isinstance(given, dict | list)
+    plain = (word or isinstance(given, int | float)) and not hidden
+    shown = f", not {given!r}" if plain else ""
     return f"`{name}`: {message}{shown}"
 
 
@@ -105,6 +115,13 @@ def _unpaired(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
         yield ("sync_handler", "streams", name), f"stream {name!r} has no mapping in `transformer`"
     for name in mappings.keys() - streams.keys():
         yield ("transformer", name), f"{name!r} is no stream of `sync_handler`"
+
+
+def _same_assets(streams: dict[str, Any]) -> Found:
+    for name, end in itertools.product(streams, ("_raw", "_canonical")):
+        if f"{name}{end}" in streams:
+            at = ("sync_handler", "streams", f"{name}{end}")
+            yield at, f"an asset of stream {name!r} is called `{name}{end}` already"
 
 
 def _window_columns(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
@@ -134,9 +151,9 @@ def _secrets(values: dict[str, Any]) -> Found:
         needed = TypeAdapter(AuthHandler).validate_python(values.get("auth_handler"))
     except ValidationError:
         return
-    if not all(re.fullmatch(NAME, secret) for secret in needed.secret_names()):
+    if not all(map(is_name, needed.secret_names())):
         # Not shown: somebody may have written the secret itself.
-        yield ("auth_handler",), f"`auth_handler` takes names of secrets, which match {NAME}"
+        yield ("auth_handler",), f"`auth_handler` takes names of secrets; a name: {NAME_RULE}"
         return
     for name, connection in _part(values, "connections").items():
         at, given = ("connections", name), _part(connection, "secrets").keys()

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from integrations.connector_template.connector import BoundStream
+from integrations.errors import StopStream
 from integrations.names import Window
 from integrations.redaction import redact
 from integrations.storage import ledger, positions
 from integrations.storage.landing import LandingZone, Manifest
 from integrations.storage.ledger import Cause, LedgerEntry, Status
-from integrations.storage.loader import BLOCK_LEAST, BLOCK_SHARE, WARN_SHARE, Load
+from integrations.storage.loader import Load, translated
 from integrations.storage.positions import Pin
 from integrations.storage.tables import ensure_leaf
 from integrations.sync_state.windows import WindowSync, with_overlap
@@ -38,12 +39,16 @@ KEPT = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Run:
-    """The run on whose behalf work is done: its ids go into landings, rows and the ledger."""
+    """The run on whose behalf work is done: its ids go into landings, rows and the ledger.
+
+    `retried` are the failed runs whose work it takes up.
+    """
 
     run_id: str
     root_run_id: str
     cause: Cause
     accept: bool = False
+    retried: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -77,9 +82,7 @@ class Checked:
 
     def status(self, *, accept: bool) -> Status:
         """What a load of it would say, by the same limits: ok, warn or blocked."""
-        if self.error_rate > BLOCK_SHARE and self.refused >= BLOCK_LEAST and not accept:
-            return "blocked"
-        return "warn" if self.error_rate > WARN_SHARE else "ok"
+        return ledger.judged(self.refused, received=self.received, accept=accept)
 
 
 def land(
@@ -93,10 +96,11 @@ def land(
 ) -> Manifest:
     """Pulls a window, with its overlap, into a landing of its own.
 
-    What this run, or the one that it retries, has landed complete is not fetched again.
+    What this run, or one that it retries, has landed complete is not fetched again, unless the
+    landing is damaged or another run has pulled the window since.
     """
     known = zone.newest(stream.id, window=window)
-    if known is not None and known.root_run_id == run.root_run_id:
+    if known is not None and known.run_id in {run.run_id, *run.retried} and _whole(known, zone):
         return known
     before = session.requests
     asked = with_overlap(window) if window else None
@@ -111,6 +115,16 @@ def land(
             sys.audit("integrations.fetched", str(stream.id))
             writer.add(page)
         return writer.finish(requests=session.requests - before)
+
+
+def _whole(manifest: Manifest, zone: LandingZone) -> bool:
+    """Whether every part is there, as it was written."""
+    try:
+        for _ in zone.batches(manifest):
+            pass
+    except StopStream:
+        return False
+    return True
 
 
 def transformed(
@@ -145,7 +159,8 @@ def load(
 ) -> tuple[Checked, LedgerEntry]:
     """Loads a landing in one transaction; gives what canonical said and the ledger line.
 
-    A line with status `blocked` means that too much was refused: no rows, no position.
+    A line with status `blocked` means that too much was refused: no rows, no position. Raises as
+    `Load.open` does.
     """
     entry = LedgerEntry(
         stream=stream.id,
@@ -160,7 +175,8 @@ def load(
         bytes=manifest.bytes,
     )
     table = stream.mapping.entity.table()
-    ensure_leaf(connection, table, connector=stream.id.connector)
+    with translated(stream.id):
+        ensure_leaf(connection, table, connector=stream.id.connector)
     found = Checked()
     with Load.open(connection, table, stream.id, clock=clock) as opened:
         for part in transformed(stream, manifest, zone=zone, found=found):
@@ -180,7 +196,10 @@ def note_failure(
     began_at: datetime,
     clock: Clock,
 ) -> None:
-    """Writes the ledger line of a window of which nothing was loaded."""
+    """Writes the ledger line of a window of which nothing was loaded.
+
+    Raises RetryLater when the database is away.
+    """
     ended_at = clock()
     line = LedgerEntry(
         stream=stream.id,
@@ -193,9 +212,18 @@ def note_failure(
         status="failed",
         error=redact(str(error)),
     )
-    connection.rollback()
-    ledger.write(connection, line)
-    connection.commit()
+    with translated(stream.id):
+        connection.rollback()
+        ledger.write(connection, line)
+        connection.commit()
+
+
+def refuse_changed(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:
+    """Raises FixConfig when the stream's file cuts its time otherwise than at its first commit,
+    RetryLater when the database is away."""
+    with translated(stream.id):
+        positions.refuse_changed(connection, stream.id, pin=pin(stream))
+        connection.rollback()
 
 
 def prune(
@@ -208,7 +236,8 @@ def prune(
     """Removes landings that are older than `KEPT`, never one that is not committed."""
     committed = positions.committed(connection, stream.id)
     connection.rollback()
-    zone.prune(stream.id, before=clock() - KEPT, committed=committed)
+    landings = {label: position.landing for label, position in committed.items()}
+    zone.prune(stream.id, before=clock() - KEPT, committed=landings)
 
 
 def pin(stream: BoundStream) -> Pin:

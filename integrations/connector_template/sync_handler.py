@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.names import NAME
+from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
 
 Sync = Annotated[WindowSync | FullSync, Field(discriminator="type")]
-Name = Annotated[str, Field(pattern=NAME)]
+Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
 
 class Stream(BaseModel):

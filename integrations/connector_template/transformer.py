@@ -38,7 +38,7 @@ def functions(folder: Path) -> dict[str, Function]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever the file raises is a mistake of the file
         found = f"cannot be imported: {type(error).__name__}: {error}"
         mistake = Mistake(found, file=str(file), line=_line(error, file))
         raise FixConfig(

@@ -15,9 +15,9 @@ from integrations.storage.ledger import LedgerEntry
 @dataclass(frozen=True, kw_only=True)
 class StreamStatus:
     """A stream today. Times are UTC, None where it never happened. `rows` are those of the live
-    view; `error_rate` (0 to 1), `received` and `quarantined` are of the newest run's lines, `error`
-    is the newest line's; `open_quarantine` counts entries; `covered_until` is the end of the last
-    committed window, None for a full stream."""
+    view; `error_rate` (0 to 1), `received` and `quarantined` are of the newest run's lines,
+    `status` and `error` of the worst of them, the latest of equals; `open_quarantine` counts
+    entries; `covered_until` is the end of the last committed window, None for a full stream."""
 
     stream: StreamId
     entity: str
@@ -85,15 +85,27 @@ def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
+def synced(connection: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """The connections, as (connector, connection), of which anything was ever committed."""
+    found = connection.execute("SELECT DISTINCT connector, connection FROM integrations.positions")
+    return {(row[0], row[1]) for row in found}
+
+
 _LINES = """
-SELECT connector, connection, stream, newest.status, success.at, newest.ended_at,
-       run.received, run.quarantined, newest.error, entries.open, covered.until
+SELECT connector, connection, stream, worst.status, success.at, newest.ended_at,
+       run.received, run.quarantined, worst.error, entries.open, covered.until
 FROM (SELECT DISTINCT connector, connection, stream FROM integrations.ledger) streams
 CROSS JOIN LATERAL (
-    SELECT l.status, l.ended_at, l.error, l.run_id FROM integrations.ledger l
+    SELECT l.ended_at, l.run_id FROM integrations.ledger l
     WHERE (l.connector, l.connection, l.stream) = (streams.connector, streams.connection,
         streams.stream)
     ORDER BY l.id DESC LIMIT 1) newest
+CROSS JOIN LATERAL (
+    SELECT l.status, l.error FROM integrations.ledger l
+    WHERE (l.connector, l.connection, l.stream) = (streams.connector, streams.connection,
+        streams.stream) AND l.run_id = newest.run_id
+    ORDER BY array_position(ARRAY['failed', 'blocked', 'warn', 'ok'], l.status::text), l.id DESC
+    LIMIT 1) worst
 CROSS JOIN LATERAL (
     SELECT max(l.ended_at) AS at FROM integrations.ledger l
     WHERE (l.connector, l.connection, l.stream) = (streams.connector, streams.connection,

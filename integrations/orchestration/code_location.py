@@ -3,6 +3,7 @@
 One broken file must not take the others down, so each folder is built by itself.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
@@ -34,7 +35,7 @@ def build(found: Iterable[Path]) -> dg.Definitions:
 
 def _broken(folder: Path, error: FixConfig) -> dg.AssetsDefinition:
     """An asset whose description and failure say what is wrong with a folder's file."""
-    name = "".join(char if char.isalnum() else "_" for char in folder.name)
+    name = re.sub(r"[^A-Za-z0-9_]", "_", folder.name)  # what Dagster takes in a key
     message = str(error)
 
     @dg.asset(

@@ -16,12 +16,9 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
 
 from integrations.settings import Settings
+from integrations.storage import locks
 from integrations.storage.database import connect
 from integrations.storage.postgres import database_url
-
-_LOCK = 0x696E7467_0002
-"""Key of the advisory lock under which Dagster's tables are made: `dagster dev` loads its instance
-in four processes at once."""
 
 _RECYCLE_S = 3600
 _MORE_CONNECTIONS = 20
@@ -54,7 +51,7 @@ class Storage(DagsterPostgresStorage):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         url = database_url(Settings.find(create=True))
         with connect(url, autocommit=True) as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])  # until it is closed
+            connection.execute("SELECT pg_advisory_lock(%s)", [locks.DAGSTER])  # until it is closed
             found = connection.execute("SELECT to_regnamespace('dagster') IS NOT NULL")
             if found.fetchone() != (True,):  # asked first: it may have been made for a lesser role
                 connection.execute("CREATE SCHEMA dagster")

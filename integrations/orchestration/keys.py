@@ -1,7 +1,6 @@
 """What Dagster calls a stream: asset keys, op, job, group, resource, pool and schedule names.
 
-Names are joined with two underscores; our own names hold no run of two that could collide, because
-the parts are always joined in the same order and number.
+Names are joined with two underscores, and hold no two in a row themselves (`names.NAME`).
 """
 
 import dagster as dg

@@ -7,7 +7,6 @@ host sees whether that process still lives. Nothing is ever said of a run of ano
 
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,6 +15,8 @@ import psycopg
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, MAX_RETRIES_TAG
+
+from integrations.processes import boot_id, process_id
 
 HOST, BOOT, PROCESS = (f"{HIDDEN_TAG_PREFIX}{name}" for name in ("host", "boot", "process"))
 """Hidden in the UI, where they would fill the list of runs."""
@@ -31,26 +32,6 @@ DIED = "The process of this run died. What it had committed is kept; run it agai
 _PID_TAKEN_S = 3600.0
 """A process that began so long after a run's cannot be it. Far more than a clock is ever moved:
 to call a living run dead is worse than to find a dead one late."""
-
-
-def boot_id() -> str:
-    """What changes with every boot of this host; "-" where the kernel does not say."""
-    file = Path("/proc/sys/kernel/random/boot_id")
-    return file.read_text().strip() if file.exists() else "-"
-
-
-def process_id(pid: int) -> str | None:
-    """A process beyond its pid, which is used again: pid and start; None when it has ended."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and its parent has not looked yet
-            return None
-        stat = Path(f"/proc/{pid}/stat")
-        # In ticks since the boot. A time of day would move when the clock is set.
-        ticks = stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else None
-        return f"{pid}-{ticks or process.create_time()}"
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return None
 
 
 def worker_tags(run_id: str) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """The processes that make a whole: the twins, `dagster dev`, and one stack per database.
 
-A child ends with its parent: the twins watch their standard input, `dagster dev` is interrupted.
+The twins end with the last process that uses them, `dagster dev` with its parent.
 """
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,8 +24,10 @@ import psycopg
 
 import integrations
 from integrations.errors import FixConfig
+from integrations.processes import living, named
 from integrations.sandbox import address
-from integrations.settings import Settings
+from integrations.settings import HOME, Settings
+from integrations.storage import locks
 
 INSTANCE_FILE = "dagster.yaml"
 STATE = "dagster.json"
@@ -31,7 +35,6 @@ STATE = "dagster.json"
 START_S = 120.0
 """How long a child may take to serve: definitions of many connectors load in tens of seconds."""
 STOP_S = 30.0
-_STACK_LOCK = 0x696E7467_0003
 
 
 def root(cwd: Path | None = None) -> Path:
@@ -46,35 +49,88 @@ def instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(root()))
 
 
+def project() -> Settings:
+    """The settings of the project's folder, with a home that is made if need be.
+
+    Said to the whole process too, and so to all that it starts: whoever looks for the settings
+    later, from any folder, finds these.
+    """
+    settings = Settings.find(create=True, cwd=root())
+    os.environ[HOME] = str(settings.home)
+    return settings
+
+
 @contextmanager
 def twins(settings: Settings) -> Iterator[None]:
-    """The twins, serving until the block ends; those that serve already are left alone."""
-    if address.serving(settings.home):
-        yield
-        return
-    log = settings.home / "sandbox.log"
-    with log.open("wb") as output:
-        command = ["integrations.sandbox", "--home", str(settings.home), "--until-stdin-closes"]
-        child = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us; the twins go when we close the pipe
-        )
+    """The twins, serving until the block ends or for as long as others use them.
+
+    They end with their last user, however that one ends; a block that ends well waits for it.
+    """
+    home = settings.home
+    with _one_starts(home):
+        users = os.open(home / address.USERS, os.O_RDWR | os.O_CREAT, 0o600)  # not inherited
+        try:
+            # Twins that are just ending hold it alone, and we wait for their end.
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not address.serving(home):
+                _start_twins(home)
+        except BaseException:
+            os.close(users)
+            raise
     try:
-        _wait(lambda: address.serving(settings.home), child, f"the twins do not start; see {log}")
         yield
     finally:
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait(STOP_S)
+        _leave_twins(home, users)
+
+
+@contextmanager
+def _one_starts(home: Path) -> Iterator[None]:
+    """One process at a time looks whether the twins serve, and starts them."""
+    descriptor = os.open(home / "sandbox.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start_twins(home: Path) -> None:
+    log = home / "sandbox.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "integrations.sandbox", "--home", str(home), "--while-used"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us; the twins go when nobody uses them
+        )
+    _wait(lambda: address.serving(home), child, f"the twins do not start; see {log}")
+    # Others may use them for longer than we do; whenever they end, no zombie is left.
+    threading.Thread(target=child.wait, daemon=True).start()
+
+
+def _leave_twins(home: Path, users: int) -> None:
+    """Gives up our share; where it was the last, ends the twins, unless others started them."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return  # others use them
+    else:
+        known = address.said(home)
+        pid = living(known) if known.get("while_used") else None
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while pid is not None and living(known) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        os.close(users)
 
 
 @contextmanager
 def only_stack(connection: psycopg.Connection) -> Iterator[None]:
     """Holds the database for one stack; a second one is refused."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_STACK_LOCK]).fetchone()
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [locks.STACK]).fetchone()
     connection.commit()
     if row != (True,):
         raise FixConfig(
@@ -105,7 +161,7 @@ def dagster_dev(settings: Settings, *, port: int) -> Iterator[subprocess.Popen[b
             start_new_session=True,
         )
     state = settings.home / STATE
-    state.write_text(json.dumps({"pid": child.pid}))
+    state.write_text(json.dumps(named(child.pid)))
     try:
         _wait(lambda: serves(port), child, f"Dagster does not start; see {log}")
         yield child
@@ -157,3 +213,5 @@ def _wait(ready: Callable[[], bool], child: "subprocess.Popen[bytes]", message: 
         if child.poll() is not None or time.monotonic() > deadline:
             raise FixConfig(message)
         time.sleep(0.05)
+    if child.poll() is not None:  # then something else is ready there
+        raise FixConfig(message)

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import psycopg
+from dagster._core.execution.plan.objects import ErrorSource
 
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.due import due
@@ -23,6 +24,7 @@ from integrations.orchestration.partitions import partitions, range_tags
 from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.runs import in_process_tags
 from integrations.orchestration.schedules import STREAM_TAG
+from integrations.orchestration.step import UNTOLD
 from integrations.storage.ledger import LedgerEntry
 from integrations.sync_state.windows import WindowSync, rounded_out, stretches
 
@@ -71,7 +73,11 @@ def _stretches(
         return stretches(list(sync.windows(begins, now)))
     if wanted.begin is None and wanted.end is None:
         return due(stream, connection, now=now)
-    span = rounded_out(wanted.begin or begins, wanted.end or now, sync.cadence)
+    # Within what can have windows at all: a day far away has neither a name nor a next day.
+    begin, end = max(wanted.begin or begins, begins), min(wanted.end or now, now)
+    if begin >= end:
+        return []
+    span = rounded_out(begin, end, sync.cadence)
     inside = [w for w in sync.windows(begins, now) if span.start <= w.start and w.end <= span.end]
     return stretches(inside)
 
@@ -120,7 +126,10 @@ def execute(
     accept: bool = False,
     on_window: OnWindow,
 ) -> Outcome:
-    """Runs what is planned for a stream, in this process; failures are in the outcome."""
+    """Runs what is planned for a stream, in this process; failures are in the outcome.
+
+    Raises KeyboardInterrupt when a person interrupts it; what was committed is kept.
+    """
     stream = planned.stream
     job = defs.resolve_job_def(keys.job(stream.id.connector, stream.id.connection))
     failures: dict[str, str] = {}
@@ -140,19 +149,25 @@ def execute(
         failures[run_id] = "" if result.success else _said(result)
     with closing(StoreResource().connect()) as connection:
         entries = of_runs(connection, list(failures))
-    explained = {entry.run_id for entry in entries if entry.status in ("failed", "blocked")}
-    unexplained = [why for run, why in failures.items() if why and run not in explained]
+    unexplained = [why for why in failures.values() if why]
     return Outcome(stream, planned.windows, entries, unexplained)
 
 
 def _said(result: dg.ExecuteInProcessResult) -> str:
-    """The words with which a run failed."""
+    """What a run that failed says beyond its ledger lines; nothing when these say it all.
+
+    Raises KeyboardInterrupt when it was interrupted: Dagster makes a failure of that.
+    """
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            told = data.user_failure_data.description if data.user_failure_data else None
+            if data.error_source is ErrorSource.INTERRUPT:
+                raise KeyboardInterrupt
+            told = data.user_failure_data
+            if told and UNTOLD in told.metadata:
+                return str(told.metadata[UNTOLD].value)
             error = data.error and (data.error.cause or data.error)
-            return told or (error.message.strip() if error else "")
+            return (told and told.description) or (error.message.strip() if error else "")
     return "its run failed outside of its step; the Dagster UI says why"
 
 

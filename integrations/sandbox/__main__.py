@@ -1,11 +1,13 @@
 """All twins in one process: `python -m integrations.sandbox --home PATH`.
 
 While they serve, `<home>/sandbox.json` says where each is and which secrets let one in:
-`{"stripe": {"url": "http://127.0.0.1:…", "secrets": {"api_key": "sk_test_…"}}, "pid": 1234}`.
-The secrets are made at each start and open nothing but the twin.
+`{"stripe": {"url": "http://127.0.0.1:…", "secrets": {"api_key": "sk_test_…"}}, "pid": 1234, …}`,
+with what tells this process from a later one of the same pid. The secrets are made at each start
+and open nothing but the twin.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import signal
@@ -16,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from integrations.sandbox.address import FILE
+from integrations.processes import named
+from integrations.sandbox.address import FILE, USERS
 from integrations.sandbox.server import running
 from integrations.sandbox.twins import TWINS
 
@@ -24,20 +27,21 @@ SEED = 7
 
 
 def main() -> int:
-    """Serves until SIGTERM or SIGINT, or until stdin closes where that was asked for."""
+    """Serves until SIGTERM or SIGINT, or until nobody uses them where that was asked for."""
     options = _options()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if options.until_stdin_closes:
-        threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
+    if options.while_used:
+        users = options.home / USERS
+        threading.Thread(target=_watch, args=(users, stop), daemon=True).start()
     with ExitStack() as stack:
         found: dict[str, Any] = {}
         for name, make in TWINS.items():
             twin = make(options.seed, clock=lambda: datetime.now(UTC))
             found[name] = {"url": stack.enter_context(running(twin)), "secrets": dict(twin.secrets)}
         file = options.home / FILE
-        _write(file, found | {"pid": os.getpid()})
+        _write(file, found | named() | {"while_used": options.while_used})
         stack.callback(_remove, file)
         places = ", ".join(f"{name} {found[name]['url']}" for name in found)
         sys.stderr.write(f"The twins are serving: {places}\n")
@@ -53,16 +57,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, required=True, help=f"folder that gets {FILE}")
     parser.add_argument("--seed", type=int, default=SEED, help="what the data is made from")
     parser.add_argument(
-        "--until-stdin-closes",
+        "--while-used",
         action="store_true",
-        help="stop at the end of stdin: whoever holds the pipe takes the twins with them",
+        help=f"stop when nobody holds the flock on PATH/{USERS} any more",
     )
     return parser.parse_args()
 
 
-def _watch_stdin(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
-        pass
+def _watch(users: Path, stop: threading.Event) -> None:
+    """Waits for the lock that only one may hold: then the last user has gone, or was killed.
+
+    It is kept until this process ends, so that who comes meanwhile waits and starts twins anew.
+    """
+    descriptor = os.open(users, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     stop.set()
 
 

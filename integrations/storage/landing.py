@@ -12,7 +12,7 @@ The zone is a URL (`file://`, `s3://`), because nothing may stay on a local disk
 import hashlib
 import secrets
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -218,26 +218,24 @@ class LandingZone:
         if first != manifest.records:
             raise _damaged(manifest, f"holds {first} records, its manifest says {manifest.records}")
 
-    def prune(self, stream: StreamId, *, before: datetime, committed: Collection[str]) -> int:
-        """Remove what is no longer needed of pulls that began before `before` (aware): landings
-        with a newer complete one, those of windows whose label is in `committed` (`-` for a full
-        stream), and what dead pulls left. Returns how many."""
+    def prune(self, stream: StreamId, *, before: datetime, committed: Mapping[str, str]) -> int:
+        """Remove what is no longer needed of pulls that began before `before` (aware): what dead
+        pulls left, and landings up to the one in `committed`, by their window's label (`-` for a
+        full stream). One that is newer than that was never loaded. Returns how many."""
         limit = _moment(before)
         root = _folder(stream, None).rpartition("/")[0]
         removed = 0
         for label in self._folders.children(root):
-            complete_seen = label in committed
             landings = sorted(self._folders.children(f"{root}/{label}"), reverse=True)
             if landings and landings[-1] >= limit:
                 continue
             for landing in landings:
                 path = f"{root}/{label}/{landing}"
-                complete = self._folders.exists(f"{path}/{MANIFEST}")
-                if landing < limit and (complete_seen or not complete):
+                loaded = landing <= committed.get(label, "")
+                if landing < limit and (loaded or not self._folders.exists(f"{path}/{MANIFEST}")):
                     # The manifest first: half a landing must not look like a whole one.
                     self._folders.remove(path, first=MANIFEST)
                     removed += 1
-                complete_seen = complete_seen or complete
             self._folders.remove_if_empty(f"{root}/{label}")
         return removed
 

@@ -20,6 +20,10 @@ FATES = (
 )  # fmt: skip
 """What can become of a unit: every one has exactly one fate."""
 
+WARN_SHARE, BLOCK_SHARE = 0.01, 0.05
+BLOCK_LEAST = 20
+"""Fewer refused never block: one poison record must not stop a stream for ever."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
@@ -71,6 +75,14 @@ class LedgerEntry:
                 todo="Nothing was committed; please report this.",
             )
         return self
+
+
+def judged(refused: int, *, received: int, accept: bool) -> Status:
+    """What the share of refused units says of a load: ok, warn, or blocked unless `accept`."""
+    share = refused / received if received else 0.0
+    if share > BLOCK_SHARE and refused >= BLOCK_LEAST and not accept:
+        return "blocked"
+    return "warn" if share > WARN_SHARE else "ok"
 
 
 def write(connection: psycopg.Connection[Any], entry: LedgerEntry) -> None:

@@ -26,9 +26,6 @@ from integrations.storage.merge import Merge
 from integrations.storage.positions import Pin
 from integrations.storage.tables import STAMPS, TableSpec
 
-WARN_SHARE, BLOCK_SHARE = 0.01, 0.05
-BLOCK_LEAST = 20
-"""Fewer refused never block: one poison record must not stop a stream for ever."""
 KEPT_OF_BLOCKED = 10_000
 """Entries that a blocked load leaves in quarantine; the ledger line counts the rest."""
 
@@ -56,7 +53,7 @@ class Load:
         self._rows = sql.Identifier("pg_temp", f"staged_{stream.stream}")
         self._refused = sql.Identifier("pg_temp", f"refused_{stream.stream}")
         self._merge = Merge(connection, spec, stream, self._rows, slack)
-        self._records = self._received = self._filtered = 0
+        self._received = 0
         self.committed = False
 
     @classmethod
@@ -84,7 +81,7 @@ class Load:
             raise ValueError("a load needs a connection without an open transaction")
         load = cls(connection, spec, stream, slack=timedelta(seconds=slack_s), clock=clock)
         try:
-            with _translated(stream):
+            with translated(stream):
                 load._begin()
                 yield load
             if not load.committed:
@@ -100,45 +97,37 @@ class Load:
         *,
         refused: pa.Table | None = None,
         received: int,
-        records: int | None = None,
-        filtered: int = 0,
     ) -> None:
         """Copy a batch into staging. `rows`: `source_id`, the entity's columns, and the stamps
         `_version` (int64 or null), `_seen_at` (UTC), `_rank`; `refused`: see
-        `quarantine.REFUSED`. `received` and `filtered` are the transformer's own counts of
-        units, `records` its count of records, None where every record was one unit.
+        `quarantine.REFUSED`. `received` is the transformer's own count of records.
         """
         copying.copy_rows(self._connection, self._rows, rows=rows, names=self._names)
         if refused is not None:
             quarantine.stage(self._connection, self._refused, refused=refused)
-        self._records += received if records is None else records
         self._received += received
-        self._filtered += filtered
 
     def commit(
         self, entry: LedgerEntry, *, pin: Pin, generation: int = 0, accept: bool = False
     ) -> LedgerEntry:
         """Load what is staged and commit it with its position and ledger line; gives the line as
         written. `entry` says what was fetched (cause, landing, records …); received, fates,
-        status and times are filled in here. A replay leaves the position where it is.
+        status and times are filled in here. A replay leaves the position where it is. Of a pull
+        that began before the committed one of its window nothing is applied: all rows are stale.
 
         Too many refused (`status == "blocked"`) leave their ledger line and quarantine, but no
         rows and no position, unless `accept`. Raises LedgerUnbalanced when counts disagree.
         """
         sys.audit("integrations.staged", str(self._stream))
         entry = self._judged(entry, accept=accept)
-        if entry.status != "blocked":
-            entry = self._merged(entry)
+        outdated = self._outdated(entry)
+        if entry.status == "blocked":
+            if not outdated:
+                self._put_refused(entry, limit=KEPT_OF_BLOCKED)
+        else:
+            entry = self._dropped(entry) if outdated else self._merged(entry)
             if entry.cause != "replay":
                 self._move(entry, pin=pin, generation=generation)
-        quarantine.put(
-            self._connection,
-            self._refused,
-            stream=self._stream,
-            landing=entry.landing,
-            run_id=entry.run_id,
-            limit=KEPT_OF_BLOCKED if entry.status == "blocked" else None,
-        )
         ended_at = self._clock()
         seconds = (ended_at - entry.began_at).total_seconds()
         entry = replace(entry, ended_at=ended_at, seconds=seconds)
@@ -177,19 +166,19 @@ class Load:
         """The entry with what was received, and what its share of refused says about it."""
         if entry.stream != self._stream:
             raise ValueError(f"the ledger line of {entry.stream} in a load of {self._stream}")
-        if self._records != entry.records:
+        if self._received != entry.records:
             raise LedgerUnbalanced(
-                f"{entry.records} records fetched, {self._records} transformed",
+                f"{entry.records} records fetched, {self._received} transformed",
                 where=str(self._stream),
             )
         count = sql.SQL("SELECT count(*) FROM {}").format(self._refused)
         row = self._connection.execute(count).fetchone()
         assert row is not None, "an aggregate gives one row"
-        entry = replace(entry, received=self._received, filtered=self._filtered, quarantined=row[0])
-        if entry.error_rate > BLOCK_SHARE and entry.quarantined >= BLOCK_LEAST and not accept:
+        entry = replace(entry, received=self._received, quarantined=row[0])
+        status = ledger.judged(entry.quarantined, received=entry.received, accept=accept)
+        if status == "blocked":
             replace(entry, inserted=self._count(self._rows)).balanced()
-            return replace(entry, status="blocked")
-        return replace(entry, status="warn" if entry.error_rate > WARN_SHARE else "ok")
+        return replace(entry, status=status)
 
     def _count(self, staging: sql.Identifier) -> int:
         count = sql.SQL("SELECT count(*) FROM {}").format(staging)
@@ -197,9 +186,30 @@ class Load:
         assert row is not None, "an aggregate gives one row"
         return int(row[0])
 
+    def _outdated(self, entry: LedgerEntry) -> bool:
+        """Whether the window is committed from a pull that began later. Rows alone cannot tell:
+        one that is said again unchanged keeps its older stamps."""
+        committed = positions.landing(self._connection, self._stream, window=entry.window)
+        return committed is not None and entry.landing is not None and committed > entry.landing
+
+    def _dropped(self, entry: LedgerEntry) -> LedgerEntry:
+        return replace(entry, stale=self._merge.drop_all()).balanced()
+
+    def _put_refused(self, entry: LedgerEntry, *, limit: int | None = None) -> None:
+        quarantine.put(
+            self._connection,
+            self._refused,
+            leaf=self._merge.spec.leaf(self._stream.connector),
+            stream=self._stream,
+            landing=entry.landing,
+            run_id=entry.run_id,
+            limit=limit,
+        )
+
     def _merged(self, entry: LedgerEntry) -> LedgerEntry:
         sys.audit("integrations.merging", str(self._stream))
         duplicate = self._merge.fold()
+        self._put_refused(entry)
         self._merge.close_quarantine()
         unchanged, stale = self._merge.drop_settled()
         updated = self._merge.update(run_id=entry.run_id)
@@ -231,15 +241,16 @@ class Load:
 
 
 @contextmanager
-def _translated(stream: StreamId) -> Iterator[None]:
-    """Without the foreign error as the cause: its details quote rows, which may be personal."""
+def translated(stream: StreamId) -> Iterator[None]:
+    """What the database raises inside, as our errors: without the foreign error as the cause, and
+    without its message. Both quote values, which may be personal."""
     try:
         yield
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         said = error.diag
         place = ".".join(filter(None, (said.table_name, said.column_name or said.constraint_name)))
         raise StopStream(
-            f"the database refuses a value ({said.sqlstate} {place}): {said.message_primary}",
+            f"the database refuses a value: {type(error).__name__} ({said.sqlstate} {place})",
             where=str(stream),
             todo="Let the mapping refuse such records.",
         ) from None

@@ -54,16 +54,23 @@ class Merge:
         ).rowcount
 
     def close_quarantine(self) -> int:
-        """Close the open entries of keys that pass now; not by a statement that is stale."""
+        """Close the entries of keys that pass now, those that this load opened too; not by a
+        statement that is stale, nor by one from before the refusal. A closed entry remembers the
+        newest success, since an unchanged row may not."""
         return self._run(
             """
-            UPDATE integrations.quarantine q SET closed_at = now()
+            UPDATE integrations.quarantine q
+            SET closed_at = coalesce(q.closed_at, now()), said_at = s._seen_at
             FROM {staging} s LEFT JOIN {leaf} t ON {same_key}
             WHERE (q.connector, q.connection, q.stream) = ({connector}, {connection}, {stream})
-              AND q.closed_at IS NULL AND q.key = s.source_id
+              AND q.key = s.source_id AND q.said_at <= s._seen_at
               AND (t.source_id IS NULL OR {applied})
             """
         ).rowcount
+
+    def drop_all(self) -> int:
+        """Take everything out of staging, unread; how many."""
+        return self._run("DELETE FROM {staging}").rowcount
 
     def drop_settled(self) -> tuple[int, int]:
         """Take out of staging what needs no writing: how many are unchanged, how many stale."""

@@ -10,10 +10,9 @@ from typing import Any
 import psycopg
 
 from integrations.errors import FixConfig
+from integrations.storage import locks
 
 _STEPS = Path(__file__).parent / "sql"
-_LOCK = 0x696E7467_0001
-"""Key of the advisory lock under which steps are applied; any number that nobody else uses."""
 
 
 def migrate(connection: psycopg.Connection[Any]) -> list[str]:
@@ -60,7 +59,7 @@ def _apply_once(connection: psycopg.Connection[Any], step: Path) -> bool:
     """Whether it was us who applied the step, and not another process while we waited."""
     with connection.transaction():
         # Of the transaction, not the session: connection poolers keep the latter's locks.
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [locks.MIGRATIONS])
         if step.stem in _applied(connection):
             return False
         connection.execute(step.read_text())

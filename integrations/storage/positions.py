@@ -63,7 +63,7 @@ def refuse_changed(connection: psycopg.Connection[Any], stream: StreamId, *, pin
         raise FixConfig(
             f"its windows are {pin} now, and were {first} at its first commit",
             where=str(stream),
-            todo="Put the file back, or give the stream a new name.",
+            todo="Put the file back.",
         )
 
 
@@ -85,6 +85,20 @@ def committed(connection: psycopg.Connection[Any], stream: StreamId) -> dict[str
         )
         for label, start, end, landing, run_id, generation, at in rows
     }
+
+
+def landing(
+    connection: psycopg.Connection[Any], stream: StreamId, *, window: Window | None
+) -> str | None:
+    """The landing from which just this window (None: the full stream) is committed, if it is."""
+    start, end = (window.start, window.end) if window else (None, None)
+    found = connection.execute(
+        "SELECT landing FROM integrations.positions WHERE (connector, connection, stream, slice,"
+        " \"window\") = (%s, %s, %s, '-', %s) AND window_start IS NOT DISTINCT FROM %s"
+        " AND window_end IS NOT DISTINCT FROM %s",
+        [*_key(stream), window.label if window else FULL, start, end],
+    ).fetchone()
+    return None if found is None else str(found[0])
 
 
 def due(windows: Iterable[Window], *, positions: Mapping[str, Position]) -> list[Window]:

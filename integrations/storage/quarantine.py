@@ -23,11 +23,12 @@ _SHAPE: dict[str, pa.DataType] = {
     "reason": pa.string(),
     "record": pa.binary(),
     "kind": pa.string(),
+    "seen_at": pa.timestamp("us", "UTC"),
 }
 REFUSED = pa.schema(_SHAPE)
 """What the transformer hands over beside the rows: one row per record that could not pass. `key`
 is the source id, or `sha256:<hex>` of the record where it has none; `kind` is `data` or
-`transient`."""
+`transient`; `seen_at` is when the source said the record."""
 
 _LONGEST_KEY = 500
 """Characters; a btree page takes 2,704 bytes, and a source's key may be anything."""
@@ -35,7 +36,7 @@ _LONGEST_KEY = 500
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantineEntry:
-    """A record that could not pass `times` times, first and last seen (UTC); `raw` is as landed."""
+    """A record that could not pass `times` times, first and last seen (UTC)."""
 
     stream: StreamId
     key: str
@@ -43,7 +44,6 @@ class QuarantineEntry:
     field: str | None
     rule: str | None
     reason: str
-    raw: bytes
     landing: str | None
     run_id: str
     first_at: datetime
@@ -52,12 +52,20 @@ class QuarantineEntry:
     closed_at: datetime | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class QuarantinedRecord(QuarantineEntry):
+    """An entry with its record's bytes, as landed: a list of entries does not read them."""
+
+    raw: bytes
+
+
 def make_staging(connection: psycopg.Connection[Any], staging: sql.Identifier) -> None:
     """A table for the refused of one load, gone with its transaction."""
     connection.execute(
         sql.SQL(
             "CREATE TEMP TABLE {} (key text NOT NULL, field text, rule text, reason text NOT NULL,"
-            " raw bytea NOT NULL, kind text NOT NULL, nth bigint GENERATED ALWAYS AS IDENTITY)"
+            " raw bytea NOT NULL, kind text NOT NULL, seen_at timestamptz NOT NULL,"
+            " nth bigint GENERATED ALWAYS AS IDENTITY)"
             " ON COMMIT DROP"
         ).format(staging)
     )
@@ -69,41 +77,51 @@ def stage(
     """Add rows of the shape of REFUSED. Row by row: they are few, and hold any text."""
     if not refused.num_rows:
         return
-    copy = sql.SQL("COPY {} (key, field, rule, reason, raw, kind) FROM STDIN").format(staging)
+    columns = "key, field, rule, reason, raw, kind, seen_at"
+    copy = sql.SQL(f"COPY {{}} ({columns}) FROM STDIN").format(staging)
     with connection.cursor() as cursor, cursor.copy(copy) as sink:
         for row in refused.select(REFUSED.names).to_pylist():
-            key, field, rule, reason, raw, kind = row.values()
-            sink.write_row((_key(key), _text(field), _text(rule), _text(reason), raw, kind))
+            key, field, rule, reason, raw, kind, seen = row.values()
+            sink.write_row((_key(key), _text(field), _text(rule), _text(reason), raw, kind, seen))
 
 
 def put(
     connection: psycopg.Connection[Any],
     staging: sql.Identifier,
     *,
+    leaf: sql.Identifier,
     stream: StreamId,
     landing: str | None,
     run_id: str,
     limit: int | None,
 ) -> None:
-    """Open or renew an entry for each staged key, in the order of staging, at most `limit`."""
+    """Open or renew an entry for each staged key, in the order of staging, at most `limit`; none
+    for a key of which the source said something newer, in its row in `leaf` or in its entry."""
     connection.execute(
         sql.SQL(
             """
             INSERT INTO integrations.quarantine AS q (connector, connection, stream, key, kind,
-                field, rule, reason, raw, landing, run_id)
+                field, rule, reason, raw, landing, run_id, said_at)
             SELECT {connector}, {connection}, {stream}, key, kind, field, rule, reason, raw,
-                   {landing}, {run_id}
-            FROM (SELECT DISTINCT ON (key) * FROM {staging} ORDER BY key, nth DESC) newest
+                   {landing}, {run_id}, seen_at
+            FROM (SELECT DISTINCT ON (key) * FROM {staging}
+                  ORDER BY key, seen_at DESC, nth DESC) newest
+            WHERE NOT EXISTS (SELECT FROM {leaf} t
+                WHERE (t.connector, t.connection, t.stream, t.source_id)
+                    = ({connector}, {connection}, {stream}, newest.key)
+                  AND t._seen_at > newest.seen_at)
             ORDER BY nth LIMIT {limit}
             ON CONFLICT (connector, connection, stream, key) DO UPDATE SET
                 kind = excluded.kind, field = excluded.field, rule = excluded.rule,
                 reason = excluded.reason, raw = excluded.raw, landing = excluded.landing,
-                run_id = excluded.run_id, last_at = excluded.last_at,
+                run_id = excluded.run_id, said_at = excluded.said_at, last_at = excluded.last_at,
                 first_at = CASE WHEN q.closed_at IS NULL THEN q.first_at ELSE excluded.first_at END,
                 times = CASE WHEN q.closed_at IS NULL THEN q.times + 1 ELSE 1 END,
                 closed_at = NULL
+            WHERE excluded.said_at >= q.said_at
             """
         ).format(
+            leaf=leaf,
             connector=stream.connector,
             connection=stream.connection,
             stream=stream.stream,
@@ -131,19 +149,19 @@ def entries(
         " ORDER BY last_at DESC, connector, connection, stream, key LIMIT %s",
         [streams is None, [str(stream) for stream in streams or ()], closed, limit],
     )
-    return [_entry(row) for row in rows]
+    return [QuarantineEntry(**_values(row)) for row in rows]
 
 
 def show(
     connection: psycopg.Connection[Any], stream: StreamId, *, key: str
-) -> QuarantineEntry | None:
-    """The entry of a key, open or closed; None when it never failed."""
+) -> QuarantinedRecord | None:
+    """The entry of a key, open or closed, with its bytes; None when it never failed."""
     row = connection.execute(
-        f"SELECT {_FIELDS} FROM integrations.quarantine"
+        f"SELECT raw, {_FIELDS} FROM integrations.quarantine"
         " WHERE (connector, connection, stream, key) = (%s, %s, %s, %s)",
         [stream.connector, stream.connection, stream.stream, key],
     ).fetchone()
-    return None if row is None else _entry(row)
+    return None if row is None else QuarantinedRecord(raw=bytes(row[0]), **_values(row[1:]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,29 +190,29 @@ def summary(connection: psycopg.Connection[Any], run_ids: Sequence[str]) -> list
 
 
 _FIELDS = (
-    "connector, connection, stream, key, kind, field, rule, reason, raw, landing, run_id,"
+    "connector, connection, stream, key, kind, field, rule, reason, landing, run_id,"
     " first_at, last_at, times, closed_at"
 )
 
 
-def _entry(row: tuple[Any, ...]) -> QuarantineEntry:
+def _values(row: tuple[Any, ...]) -> dict[str, Any]:
+    """A row of `_FIELDS` as the values of an entry."""
     connector, connection, stream, *rest = row
-    key, kind, field, rule, reason, raw, landing, run_id, first, last, times, closed = rest
-    return QuarantineEntry(
-        stream=StreamId(connector, connection, stream),
-        key=key,
-        kind=kind,
-        field=field,
-        rule=rule,
-        reason=reason,
-        raw=bytes(raw),
-        landing=landing,
-        run_id=run_id,
-        first_at=first.astimezone(UTC),
-        last_at=last.astimezone(UTC),
-        times=times,
-        closed_at=closed.astimezone(UTC) if closed else None,
-    )
+    key, kind, field, rule, reason, landing, run_id, first, last, times, closed = rest
+    return {
+        "stream": StreamId(connector, connection, stream),
+        "key": key,
+        "kind": kind,
+        "field": field,
+        "rule": rule,
+        "reason": reason,
+        "landing": landing,
+        "run_id": run_id,
+        "first_at": first.astimezone(UTC),
+        "last_at": last.astimezone(UTC),
+        "times": times,
+        "closed_at": closed.astimezone(UTC) if closed else None,
+    }
 
 
 def _key(key: str) -> str:

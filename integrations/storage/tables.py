@@ -12,7 +12,8 @@ import psycopg
 from psycopg import sql
 
 from integrations.errors import FixConfig, Mistake, RetryLater
-from integrations.names import NAME
+from integrations.names import is_name
+from integrations.storage import locks
 
 ColumnType = Literal[
     "text", "bigint", "numeric", "double precision", "boolean", "timestamptz", "date", "jsonb",
@@ -26,8 +27,6 @@ STAMPS = ("_version", "_seen_at", "_rank")
 _LONGEST = 50
 """`<column>_required` must stay under Postgres's 63 bytes."""
 _REQUIRED = "_required"
-_LOCK = 0x696E7467_0002
-"""Key of the advisory lock under which tables are made and widened."""
 _WAIT = "5s"
 _SPELLED = {"timestamptz": "timestamp with time zone"}
 
@@ -52,7 +51,7 @@ class TableSpec:
     comment: str = ""
 
     def __post_init__(self) -> None:
-        if not re.match(NAME, self.entity) or "__" in self.entity or self.entity.endswith("_live"):
+        if not is_name(self.entity) or self.entity.endswith("_live"):
             raise ValueError(f"{self.entity!r} cannot be an entity's name")
         names = [column.name for column in self.columns]
         for name in names:
@@ -105,7 +104,7 @@ def ensure_leaf(connection: psycopg.Connection[Any], spec: TableSpec, *, connect
     try:
         with connection.transaction():
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_WAIT))
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [locks.TABLES])
             # Once more: another process may have done it while we waited for the lock.
             for statement in _statements(spec, _state(connection, spec, connector), connector):
                 connection.execute(statement)

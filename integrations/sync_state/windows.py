@@ -56,7 +56,7 @@ class FullSync(BaseModel):
     every: Cadence = "daily"
 
     def due(self, last: datetime | None, now: datetime) -> bool:
-        """True when it never ran, or last committed at least one `every` ago."""
+        """True when it never ran, or what is committed was read at least one `every` ago."""
         return last is None or now - last >= LENGTH[self.every]
 
 

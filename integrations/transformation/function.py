@@ -1,5 +1,6 @@
 """The rule for what a file cannot say: a named Python function of the connector's folder."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -27,6 +28,13 @@ from integrations.transformation.rule import (
 Function = Callable[..., Array]
 """Takes the columns that it reads as keywords and gives one column of the same length, null where
 it has nothing to say: a required column then refuses the row."""
+
+
+def _place(error: Exception) -> str:
+    """The file and line at which a function failed: the last of the function's own file."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is our call
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 class PythonFunction(Rule):
@@ -60,11 +68,12 @@ class PythonFunction(Rule):
         keywords = {path.replace(".", "_"): columns[path] for path in self.inputs}
         try:
             values = self._function(**keywords)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a connector's code raises
+            # Neither its text nor the error itself: both may hold values of a record.
             raise StopStream(
-                f"the function {self.call!r} failed: {type(error).__name__}: {error}",
+                f"the function {self.call!r} failed: {type(error).__name__}{_place(error)}",
                 todo="Correct it in the connector's transformer.py",
-            ) from error
+            ) from None
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         if values.type != wanted or len(values) != rows:

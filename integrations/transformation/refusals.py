@@ -11,12 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from integrations.transformation.arrow import Array, array
+from integrations.transformation.rule import TIMESTAMP
 
 _STRINGS = ("key", "field", "rule", "reason")
 _FIELDS: "list[pa.Field[Any]]" = [
     *(pa.field(name, pa.string()) for name in _STRINGS),
     pa.field("record", pa.binary()),
     pa.field("kind", pa.string()),
+    pa.field("seen_at", TIMESTAMP),
 ]
 SCHEMA = pa.schema(_FIELDS)
 """What the table of refused records looks like."""
@@ -38,9 +40,6 @@ class Refusals:
         """One more thing that is wrong with a record; the first gives its field and rule."""
         self._reasons.setdefault(row, []).append((field, rule, reason))
 
-    def __contains__(self, row: int) -> bool:
-        return row in self._reasons
-
     def __len__(self) -> int:
         return len(self._reasons)
 
@@ -49,15 +48,18 @@ class Refusals:
         """The positions of the refused records, in the batch's order."""
         return sorted(self._reasons)
 
-    def table(self, records: Array, keys: Mapping[int, str]) -> pa.Table:
-        """The refusals of a batch; a record without an entry in `keys` goes by its hash."""
+    def table(self, records: Array, keys: Mapping[int, str], *, seen_at: Array) -> pa.Table:
+        """The refusals of a batch; a record without an entry in `keys` goes by its hash.
+
+        `seen_at` has a moment for each of `rows`.
+        """
         lines = []
-        for row in self.rows:
+        for row, seen in zip(self.rows, seen_at.to_pylist(), strict=True):
             record = records[row].as_py()
             field, rule, _ = self._reasons[row][0]
             reason = "; ".join(dict.fromkeys(reason for *_, reason in self._reasons[row]))
             key = keys.get(row) or f"sha256:{hashlib.sha256(record).hexdigest()}"
-            lines.append((key, field, rule, reason[:_REASON], record, DATA))
+            lines.append((key, field, rule, reason[:_REASON], record, DATA, seen))
         columns = zip(*lines, strict=True) if lines else [[]] * len(SCHEMA)
         return pa.table(
             [array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA

@@ -74,7 +74,9 @@ class Transformer:
         table = _without(self._table(parsed, ids, refusals), refusals)
         table = self._checked(table, parsed, refusals)
         rows = self._stamped(table, seen_at=seen_at, rank=rank)
-        refused = refusals.table(records, self._keys_of(refusals.rows, parsed, ids, records))
+        keys = self._keys_of(refusals.rows, parsed, ids, records)
+        moments = _moments(seen_at, array(refusals.rows, pa.int64()))
+        refused = refusals.table(records, keys, seen_at=moments)
         return Transformed(rows, refused, received=len(records))
 
     def _note_unread(self, parsed: Parsed, refusals: Refusals) -> None:
@@ -141,10 +143,7 @@ class Transformer:
             if table.schema.field(name).type == JSON:
                 plain = pc.cast(table[name], TEXT)
                 table = table.set_column(number, name, plain)
-        if isinstance(seen_at, datetime):
-            moments = repeat(seen_at, TIMESTAMP, len(table))
-        else:
-            moments = pc.take(seen_at, table[_ROW].combine_chunks()).cast(TIMESTAMP)
+        moments = _moments(seen_at, table[_ROW].combine_chunks())
         table = table.append_column("_seen_at", moments)
         ranks = repeat(rank, pa.int16(), len(table))
         return table.append_column("_rank", ranks).drop_columns(_ROW)
@@ -160,6 +159,14 @@ class Transformer:
             zip(unread, self._keys.read(records.take(array(unread, pa.int64()))), strict=True)
         )
         return {row: key for row, key in found.items() if key is not None}
+
+
+def _moments(seen_at: Array | datetime, rows: Any) -> Array:
+    """When the source said the records at these positions of the batch."""
+    if isinstance(seen_at, datetime):
+        return repeat(seen_at, TIMESTAMP, len(rows))
+    moments: Array = pc.take(seen_at, rows).cast(TIMESTAMP)
+    return moments
 
 
 def _without(table: pa.Table, refusals: Refusals) -> pa.Table:

@@ -25,7 +25,7 @@ from integrations.transport import Clock, Page, Random, Sleep
 from integrations.transport.body import as_sent, readable, records_in
 from integrations.transport.http import HttpClient, HttpOptions, Params
 from integrations.transport.paging import Answer, Next
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import RestRequest, is_credential
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def _is_base_url(value: str) -> str:
 
 def _are_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if name.lower() in _SIGNING:
+        if name.lower() in _SIGNING or is_credential(name):
             raise ValueError(f"{name} is for auth_handler: a file names secrets, it holds none")
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             raise ValueError(f"{name!r} is no name of a header")

@@ -14,22 +14,36 @@ from integrations.names import Window
 from integrations.transport.http import Params
 from integrations.transport.paging import FIELD_PATH, Paging
 
+_WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
+_CREDENTIAL = re.compile(r"(?i)(?:key|token|secret|auth|password|passwd|credential)s?$")
 _SLOT = re.compile(r"\{[^{}]*\}|[{}]")
 _SLOTS = ("{window.start}", "{window.end}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def is_credential(name: str) -> bool:
+    """Whether a header or a parameter of this name is there to carry a secret: `X-Api-Key`."""
+    return any(map(_CREDENTIAL.search, _WORD.findall(name)))
+
+
+def _no_credentials(params: "Params") -> "Params":
+    for name, value in params.items():
+        if not isinstance(value, bool) and is_credential(name):
+            raise ValueError(f"{name} is for auth_handler: a file names secrets, it holds none")
+    return params
+
+
 def _slots_known(value: str) -> str:
     for slot in _SLOT.findall(value):
         if slot not in _SLOTS:
-            raise ValueError(f"{slot!r} in {value!r} is no slot; there are {' and '.join(_SLOTS)}")
+            raise ValueError(f"{slot!r} is no slot; there are {' and '.join(_SLOTS)}")
     return value
 
 
 def _is_path(value: str) -> str:
     if not value.startswith("/") or re.search(r"[?#\s]", value) or "://" in value:
         raise ValueError(
-            f"{value!r} should be a path like '/v1/charges'; what follows a '?' goes into params"
+            "it should be a path like '/v1/charges'; what follows a '?' goes into params"
         )
     return value
 
@@ -50,7 +64,7 @@ class RestRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Annotated[Slotted, AfterValidator(_is_path)]
-    params: dict[ParamName, Slotted | bool | int] = {}
+    params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(_no_credentials)] = {}
     records: str = Field(default="", pattern=rf"^$|{FIELD_PATH}")
     paging: Paging
     window_format: Literal["epoch_s", "epoch_ms", "iso"] = "iso"

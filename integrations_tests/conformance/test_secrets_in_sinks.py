@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator
@@ -21,8 +20,9 @@ from integrations.names import Window
 from integrations.orchestration import stack
 from integrations.orchestration.code_location import build
 from integrations.orchestration.sync import Outcome, Planned, execute
+from integrations.processes import named
+from integrations.redaction import install_redactor
 from integrations.sandbox.faults import Fault
-from integrations.secrets import install_redactor
 from integrations.storage.database import connect
 from integrations_tests.conformance.sinks import Heard, holding
 from integrations_tests.conformance.subject import Case, Subject, pattern
@@ -61,7 +61,7 @@ def installation(
     """The command line's own surroundings, with the subject's twin as the one that serves."""
     home = make_settings(tmp_path / "home").home
     address = {"url": subject.url, "secrets": dict(subject.twin.secrets)}
-    known = {"pid": os.getpid(), subject.connector.name: address}
+    known = {**named(), subject.connector.name: address}
     (home / "sandbox.json").write_text(json.dumps(known))
     monkeypatch.setenv("INTEGRATIONS_HOME", str(home))
     monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)

@@ -64,22 +64,35 @@ def test_of_two_folders_with_one_name_the_first_loads(tmp_path: Path) -> None:
     assert build([first, second]).resolve_all_asset_keys()
 
 
-def test_a_folder_with_a_name_of_its_own_that_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("My shop-2", "My_shop_2"), ("café", "caf_"), ("shop__two", "shop__two")],
+)
+def test_a_folder_with_a_name_of_its_own_that_is_none(
+    tmp_path: Path, name: str, shown: str
+) -> None:
     """A folder's name that no asset could carry breaks that connector, not the code location."""
-    write(tmp_path / "own" / "My shop-2", FLORIST)
+    write(tmp_path / "own" / name, FLORIST)
 
     found = build(folders([tmp_path / "own"])).resolve_all_asset_keys()
 
-    assert [key.path[0] for key in found if "shop" in key.path[0]] == ["My_shop_2"]
+    assert [key.path[0] for key in found if key.path[-1].startswith("broken_")] == [shown]
 
 
-def test_a_transformer_that_leaves_the_interpreter(tmp_path: Path) -> None:
-    """`sys.exit()` in a transformer.py breaks its connector, not the process that reads it."""
-    folder = write(tmp_path / "florist", transformer="import sys\n\nsys.exit('bye')\n")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import sys\n\nsys.exit('bye')\n", "SystemExit: bye"),
+        ("\n\nraise KeyboardInterrupt\n", "KeyboardInterrupt"),
+    ],
+)
+def test_a_transformer_that_leaves_the_interpreter(tmp_path: Path, code: str, said: str) -> None:
+    """What stops a process breaks only its connector, where a transformer.py does it."""
+    folder = write(tmp_path / "florist", transformer=code)
 
     _, broken = read([folder])
 
-    assert f"{folder}/transformer.py:3: cannot be imported: SystemExit: bye" in str(broken[folder])
+    assert f"{folder}/transformer.py:3: cannot be imported: {said}" in str(broken[folder])
 
 
 def test_without_secrets_nothing_is_scheduled() -> None:

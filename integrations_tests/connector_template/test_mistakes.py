@@ -6,6 +6,7 @@ import pytest
 
 from integrations.connector_template.connector import read_connector
 from integrations.errors import FixConfig
+from integrations.names import StreamId
 from integrations_tests.connector_template.florist import FLORIST, changed, write
 
 Change = tuple[str, str]
@@ -15,7 +16,7 @@ RULES = (
     "epoch_date, epoch_s, id_or_object, integer, minor_units, number, python, string_map, text, "
     "timestamp, upper"
 )
-NAME = "^[a-z][a-z0-9_]{0,23}$"
+NAME = "it has at most 24 of a-z, 0-9 and single _, begins with a letter, ends with no _"
 HIDDEN = "sk_live_4eC39HqLyjWDarjtT1"
 
 
@@ -49,7 +50,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "an unknown auth handler": (
         ("type: basic", "type: basc"),
-        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'none', not 'basc'")],
+        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'none'")],
     ),
     "a setting misspelt": (
         ("password: word", "passwort: word"),
@@ -115,8 +116,8 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
         [
             (
                 14,
-                "`sync_handler.streams.orders.request.params.to`: '{window.stop}' in "
-                "'{window.stop}' is no slot; there are {window.start} and {window.end}",
+                "`sync_handler.streams.orders.request.params.to`: '{window.stop}' "
+                "is no slot; there are {window.start} and {window.end}",
             )
         ],
     ),
@@ -206,9 +207,45 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     "a stream whose name is none": (
         ("      buyers:\n        sync", "      Buyers:\n        sync"),
         [
-            (17, f"'Buyers' is no name: it must match {NAME}"),
+            (17, f"'Buyers' is no name: {NAME}"),
             (17, "stream 'Buyers' has no mapping in `transformer`"),
             (30, "'buyers' is no stream of `sync_handler`"),
+        ],
+    ),
+    "a stream whose name joins two": (
+        ("      buyers:\n        sync", "      buy__ers:\n        sync"),
+        [
+            (17, f"'buy__ers' is no name: {NAME}"),
+            (17, "stream 'buy__ers' has no mapping in `transformer`"),
+            (30, "'buyers' is no stream of `sync_handler`"),
+        ],
+    ),
+    "a connection whose name is too long": (
+        ("    main: {start", f"    {'m' * 25}: {{start"),
+        [(5, f"{'m' * 25!r} is no name: {NAME}")],
+    ),
+    "a header that holds a key": (
+        ('florist.example"}', 'florist.example", headers: {X-Api-Key: x}}'),
+        [
+            (
+                8,
+                "`sync_handler.transport.headers`: X-Api-Key is for auth_handler: a file names "
+                "secrets, it holds none",
+            )
+        ],
+    ),
+    "a number that is none": (
+        ('florist.example"}', 'florist.example", timeout_s: -1}'),
+        [(8, "`sync_handler.transport.timeout_s`: input should be greater than 0, not -1")],
+    ),
+    "a word instead of a number": (
+        ('florist.example"}', 'florist.example", timeout_s: long}'),
+        [
+            (
+                8,
+                "`sync_handler.transport.timeout_s`: input should be a valid number, unable to "
+                "parse string as a number",
+            )
         ],
     ),
     "a secret of another name": (
@@ -291,7 +328,7 @@ def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
     )
 
     assert said(write(tmp_path / "Florist", text)) == [
-        f"defs.yaml:1: the folder's name 'Florist' must match {NAME}",
+        f"defs.yaml:1: the folder's name 'Florist' is no name: {NAME}",
         "defs.yaml:2: `title` is missing",
         "defs.yaml:3: `titel` is no setting; is it misspelt, or meant for another place?",
         "defs.yaml:5: connection 'main' lacks the secret 'wort' that `auth_handler` uses",
@@ -340,6 +377,22 @@ def test_a_transformer_that_cannot_be_imported(tmp_path: Path, code: str, expect
         ("{user: {env: FLORIST_USER}, word: {env: FLORIST_WORD}}", HIDDEN),
         ("password: word", f"password: {HIDDEN}"),
         ("https://florist.example", f"https://me:{HIDDEN}@florist.example"),
+        ("https://florist.example", f"https://florist.example?key={HIDDEN}"),
+        ('florist.example"}', f'florist.example", headers: {{X-Api-Key: {HIDDEN}}}}}'),
+        ('florist.example"}', f'florist.example", headers: [{HIDDEN}]}}'),
+        ('florist.example"}', f'florist.example", headers: {HIDDEN}}}'),
+        ("path: /buyers", f"path: {HIDDEN}"),
+        ("path: /buyers", f"path: /buyers?key={HIDDEN}"),
+        ("path: /buyers", f"params: {{api_key: {HIDDEN}}}, path: /buyers"),
+        ("path: /buyers", f"params: {{k: '{HIDDEN}{{x}}'}}, path: /buyers"),
+        ("path: /buyers", f"params: {HIDDEN}, path: /buyers"),
+        ("type: basic, username: user, password: word", f"type: {HIDDEN}"),
+        ("type: basic, username: user, password: word", f"type: api_key, secret: [{HIDDEN}]"),
+        (
+            "type: basic, username: user, password: word",
+            f"type: api_key, secret: user, prefix: 'ä {HIDDEN}'",
+        ),
+        ("start: 2026-01-01", f"start: {HIDDEN}"),
     ],
 )
 def test_a_secret_that_was_written_is_not_repeated(tmp_path: Path, change: Change) -> None:
@@ -348,6 +401,23 @@ def test_a_secret_that_was_written_is_not_repeated(tmp_path: Path, change: Chang
 
     assert found
     assert HIDDEN not in "\n".join(found)
+
+
+@pytest.mark.parametrize("end", ["raw", "canonical"])
+def test_streams_whose_assets_would_be_one(tmp_path: Path, end: str) -> None:
+    """A stream is not called what another's asset is called: Dagster would load nothing at all."""
+    text = FLORIST.replace("    buyers:\n", f"    orders_{end}:\n")
+
+    found = said(write(tmp_path / "florist", text))
+
+    assert found == [f"defs.yaml:17: an asset of stream 'orders' is called `orders_{end}` already"]
+
+
+@pytest.mark.parametrize("name", ["a__b", "a_", "_a", "a" * 25, "Ab", "a\n", ""])
+def test_what_is_no_name(name: str) -> None:
+    """Names are joined with two underscores and get no longer than Postgres allows."""
+    with pytest.raises(ValueError, match="is no name"):
+        StreamId("a_b1", "a" * 24, name)
 
 
 def test_a_file_that_holds_itself(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """The warm process, one twin for all histories, and a database and a home for each."""
 
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from integrations.processes import named
 from integrations.sandbox.address import FILE
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import StripeTwin
@@ -54,7 +54,7 @@ def places(
 def serve(home: Path, twin: StripeTwin, url: str) -> None:
     """Says in a home where the twin is, as the sandbox's own process does."""
     served = {"url": url, "secrets": dict(twin.secrets)}
-    (home / FILE).write_text(json.dumps({"stripe": served, "pid": os.getpid()}))
+    (home / FILE).write_text(json.dumps({"stripe": served, **named()}))
 
 
 class Places:

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import yaml
 
-from integrations.connector_template.connector import FILE
 from integrations.connector_template.folders import SHIPPED
+from integrations.settings import CONNECTOR_FILE
 
 EPOCH = datetime(2024, 3, 1, tzinfo=UTC)
 NOW = EPOCH + timedelta(days=2, hours=12)
@@ -119,14 +119,14 @@ class Template:
 def write_connector(folder: Path) -> None:
     """Stripe as it is shipped, but with few windows and, for speed, with two streams."""
     shutil.copytree(SHIPPED / "stripe", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    file = yaml.safe_load((folder / FILE).read_text())
+    file = yaml.safe_load((folder / CONNECTOR_FILE).read_text())
     attributes = file["attributes"]
     attributes["connections"] = {"sandbox": {"start": EPOCH.date()}}
     names = {name.rpartition("/")[2] for name in SELECT}
     for part in (attributes["sync_handler"]["streams"], attributes["transformer"]):
         for name in set(part) - names:
             del part[name]
-    (folder / FILE).write_text(yaml.safe_dump(file))
+    (folder / CONNECTOR_FILE).write_text(yaml.safe_dump(file))
 
 
 def log(place: Place) -> str:

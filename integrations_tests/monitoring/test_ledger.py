@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+import pytest
 
 from integrations.monitoring.ledger import StreamStatus, statuses
 from integrations.names import StreamId
@@ -36,6 +37,31 @@ def test_one_for_each_stream(connection: psycopg.Connection[Any]) -> None:
         ),
     ]  # fmt: skip
     assert [status.error_rate for status in found] == [0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "error"),
+    [
+        ([("old", "failed"), ("new", "ok")], "ok", None),
+        ([("new", "failed"), ("new", "ok")], "failed", "failed 0"),
+        ([("new", "failed"), ("new", "blocked"), ("new", "failed")], "failed", "failed 2"),
+        ([("new", "warn"), ("new", "ok")], "warn", None),
+        ([("old", "ok"), ("new", "warn"), ("new", "blocked"), ("new", "ok")], "blocked", None),
+    ],
+)
+def test_the_worst_line_of_the_newest_run(
+    connection: psycopg.Connection[Any],
+    lines: list[tuple[str, Any]],
+    status: str,
+    error: str | None,
+) -> None:
+    """A window that failed is not hidden by a later one of the same run that went well."""
+    for number, (run, said) in enumerate(lines):
+        why = f"failed {number}" if said == "failed" else None
+        line = replace(draft(0), run_id=run, status=said, error=why, ended_at=LATER)
+        ledger.write(connection, line)
+    (found,) = statuses(connection, entities={STREAM: "sale"})
+    assert (found.status, found.error) == (status, error)
 
 
 def test_before_anything_was_made(connection: psycopg.Connection[Any]) -> None:

@@ -1,7 +1,6 @@
 """The shipped Stripe connector in Dagster, with a small twin and a database of each test's own."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from integrations.names import StreamId
 from integrations.orchestration import keys
 from integrations.orchestration.code_location import build
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
+from integrations.processes import named
 from integrations.sandbox.address import FILE
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import EPOCH, StripeTwin
@@ -106,7 +106,7 @@ def floor(
     """Everything of a test's own but the twin; a test's faults do not outlive it."""
     twin, url = shared_twin
     home = make_settings(tmp_path / "home").home
-    served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, "pid": os.getpid()}
+    served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, **named()}
     (home / FILE).write_text(json.dumps(served))
     monkeypatch.setenv("INTEGRATIONS_HOME", str(home))
     monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)

@@ -30,6 +30,7 @@ from integrations.names import StreamId
 from integrations.orchestration import keys, runs
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.orchestration.runs import BOOT, DIED, HOST, PROCESS
+from integrations.processes import process_id
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import StripeTwin
@@ -102,7 +103,7 @@ def processes() -> Iterator[dict[str, int]]:
 
 def tags_of(pid: int, run_id: str) -> dict[str, str]:
     """What the process writes onto the run; that it has ended is another's finding."""
-    start = runs.process_id(pid) or f"{pid}-1"
+    start = process_id(pid) or f"{pid}-1"
     here = runs.worker_tags(run_id)
     return here | {PROCESS: f"{start} {run_id}"}
 
@@ -281,6 +282,7 @@ def test_a_killed_run_is_failed_and_retried_from_what_it_had_landed(
 
     with stopped(code_server):
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: process_id(pid) is None)  # a signal takes its time on a busy machine
         twin.faults.clear()
         monitor(workspace)
     run = instance.get_run_by_id(run_id)

@@ -1,16 +1,23 @@
 """What a run over a stream's assets does, said by the twin, the database and Dagster's events."""
 
 import shutil
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from integrations.connector_template.folders import SHIPPED
 from integrations.orchestration import checks, keys
 from integrations.orchestration.code_location import build
+from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.sandbox.faults import Fault
+from integrations.storage.database import connect
 from integrations_tests.orchestration.conftest import (
     CHARGES,
     CUSTOMERS,
@@ -80,6 +87,116 @@ def test_a_refused_credential_stops_the_rest(floor: Floor) -> None:
     assert [line[2] for line in floor.rows(LEDGER)] == ["ok", "failed"]
 
 
+@pytest.mark.parametrize(
+    ("times", "said", "ledger"),
+    [
+        (1, "1 of 4 windows failed, 3 are done", ["ok", "failed", "ok", "ok"]),
+        (9, "2 of 4 windows failed, 1 are done, 1 were not tried", ["ok", "failed", "failed"]),
+    ],
+    ids=["one bad window", "away"],
+)
+def test_a_source_that_stays_away_is_not_waited_for_again(
+    floor: Floor, times: int, said: str, ledger: list[str]
+) -> None:
+    """One window whose retries were in vain stops no other; after two in a row nothing is asked."""
+    busy = {"retry-after": "9999"}
+    away = Fault(path="/v1/charges", after=1, times=times, status=503, headers=busy)
+    floor.twin.faults.append(away)
+    assert said in failure(floor.run(*charges(), days=FOUR))
+    assert [line[2] for line in floor.rows(LEDGER)] == ledger
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["for a moment", "for good"])
+def test_a_lost_database_costs_one_window(floor: Floor, server: str, away: bool) -> None:
+    """The others go on with a new connection; without one the run says what it cannot write."""
+    name = urlsplit(floor.database).path[1:]
+
+    def drop(body: bytes) -> bytes:
+        with closing(connect(server, autocommit=True)) as admin:
+            if away:
+                admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                [name],
+            )
+        return body
+
+    floor.twin.faults.append(Fault(path="/v1/charges", after=1, rewrite=drop))
+    said = failure(floor.run(*charges(), days=FOUR))
+    if away:
+        with closing(connect(server, autocommit=True)) as admin:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    left = "1 are done, 2 were not tried" if away else "3 are done"
+    assert said.splitlines()[0].endswith(f"1 of 4 windows failed, {left}:")
+    assert "[2026-10-03 00:00, 2026-10-04 00:00) UTC: stripe/sandbox/charges: the database" in said
+    assert ("not in the ledger" in said) == away
+    written = ["ok"] if away else ["ok", "failed", "ok", "ok"]
+    assert [line[2] for line in floor.rows(LEDGER)] == written
+
+
+@pytest.mark.parametrize("times", [1, 99], ids=["once", "every time"])
+def test_what_is_committed_is_no_failure(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """A report that fails is made again; the ledger has one line, and that one is true."""
+    store, met = floor.instance.event_log_storage.store_event, []
+
+    def failing(entry: dg.EventLogEntry) -> Any:
+        event = entry.dagster_event
+        if event is not None and event.is_step_materialization and event.asset_key == TABLE:
+            met.append(event)
+            if len(met) <= times:
+                raise OSError("no space left")
+        return store(entry)
+
+    monkeypatch.setattr(floor.instance.event_log_storage, "store_event", failing)
+    result = floor.run(*charges(), days=ONE)
+    assert [line[2] for line in floor.rows(LEDGER)] == ["ok"]
+    assert result.success == (times == 1)
+    assert materialized(floor, TABLE) == ({ONE[0]} if times == 1 else set())
+    if not result.success:
+        assert "committed, but Dagster could not be told (no space left)" in failure(result)
+
+
+@pytest.mark.parametrize(
+    ("parent", "resumed", "damaged", "asked", "cause"),
+    [
+        ("failed", "true", False, 1, "retry"),
+        ("failed", "true", True, 2, "retry"),
+        ("failed", "false", False, 2, "sync"),
+        ("green", "true", False, 2, "sync"),
+    ],
+    ids=["from failure", "with a damaged landing", "all again", "of a green run"],
+)
+def test_only_a_retry_takes_up_what_was_landed(
+    floor: Floor, *, parent: str, resumed: str, damaged: bool, asked: int, cause: str
+) -> None:
+    """A run retried from its failure does not fetch again what is whole; every other run does."""
+    days = ("2026-10-02", "2026-10-03")
+    if parent == "failed":
+        floor.twin.faults.append(Fault(path="/v1/charges", after=1, status=404))
+    first = floor.run(*charges(), days=days)
+    assert first.success == (parent == "green")
+    if damaged:
+        (part,) = (floor.home / "raw").glob("stripe/sandbox/charges/2026-10-02*/*/*.parquet")
+        part.write_bytes(b"moth-eaten")
+    before, lines = floor.twin.requests, len(floor.rows(LEDGER))
+    again = {
+        "dagster/parent_run_id": first.run_id,
+        "dagster/root_run_id": first.run_id,
+        "dagster/is_resume_retry": resumed,
+    }
+    result = floor.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=floor.instance,
+        asset_selection=charges(),
+        tags={RANGE_START: days[0], RANGE_END: days[1], **again},
+        run_config=QUIET,
+    )
+    assert result.success
+    assert floor.twin.requests - before == asked
+    assert [line[1:] for line in floor.rows(LEDGER)[lines:]] == [(cause, "ok")] * 2
+
+
 def test_one_partition_by_its_key(floor: Floor) -> None:
     """The UI names a single partition in another tag than a range."""
     job = floor.definitions.resolve_implicit_global_asset_job_def()
@@ -105,6 +222,21 @@ def test_a_replay_asks_the_source_nothing(floor: Floor) -> None:
     assert floor.count(CHARGES) == there
     query = "SELECT cause, received, unchanged, api_calls FROM integrations.ledger ORDER BY id"
     assert floor.rows(query)[1] == ("replay", there, there, 0)
+
+
+def test_a_stream_whose_name_ends_in_raw_is_replayed(floor: Floor, tmp_path: Path) -> None:
+    """Its table's key looks like a raw asset's: what is selected decides, not how it is called."""
+    folder = tmp_path / "stripe"
+    shutil.copytree(SHIPPED / "stripe", folder)
+    file = yaml.safe_load((folder / "defs.yaml").read_text())
+    for part in (file["attributes"]["sync_handler"]["streams"], file["attributes"]["transformer"]):
+        part["charges_raw"] = part.pop("charges")
+    (folder / "defs.yaml").write_text(yaml.safe_dump(file))
+    renamed = build([folder])
+    trio = keys.trio(replace(CHARGES, stream="charges_raw"))
+    assert floor.run(trio[0], days=ONE, definitions=renamed).success
+    assert floor.run(*trio[1:], days=ONE, definitions=renamed).success
+    assert [line[1] for line in floor.rows(LEDGER)] == ["replay"]
 
 
 def test_a_replay_without_a_landing_fails(floor: Floor) -> None:

@@ -1,5 +1,6 @@
 """Twins serve while they are wanted and leave nothing behind."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from integrations.sandbox.address import USERS
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import StripeTwin
 
@@ -57,13 +59,19 @@ def test_the_file_says_where_and_how_until_sigterm(start: Start, tmp_path: Path)
     assert list(file.parent.iterdir()) == []
 
 
-def test_it_goes_with_whoever_holds_its_stdin(start: Start, tmp_path: Path) -> None:
-    """When the pipe closes, as it does when the parent dies in any way, the twins stop."""
-    child = start("--until-stdin-closes")
-    assert child.stdin is not None
-    child.stdin.close()
+def test_it_goes_with_its_last_user(start: Start, tmp_path: Path) -> None:
+    """When the locks are gone, as they are when their holders die in any way, the twins stop."""
+    users = tmp_path / "home" / USERS
+    users.parent.mkdir()
+    with users.open("w") as one, users.open("w") as other:
+        fcntl.flock(one, fcntl.LOCK_SH)
+        fcntl.flock(other, fcntl.LOCK_SH)
+        child = start("--while-used")
+        one.close()
+        time.sleep(0.2)
+        assert child.poll() is None
     assert child.wait(timeout=10) == 0
-    assert list((tmp_path / "home").iterdir()) == []
+    assert list(users.parent.iterdir()) == [users]
 
 
 def test_sigint_stops_it_and_spares_the_file_of_another(start: Start, tmp_path: Path) -> None:

@@ -76,9 +76,10 @@ def rows(statements: Sequence[Said]) -> pa.Table:
     )
 
 
-def refused(keys: Sequence[str], **changes: Any) -> pa.Table:
-    """Records that could not pass, each as `{"id": key}`."""
+def refused(keys: Sequence[str], *, at: float = 0, **changes: Any) -> pa.Table:
+    """Records that could not pass, each as `{"id": key}`, said `at` seconds after T0."""
     given = {"field": "amount", "rule": "decimal", "reason": "no number", "kind": "data"} | changes
+    given["seen_at"] = T0 + timedelta(seconds=at)
     records = [{"key": key, "record": b'{"id":"%s"}' % key.encode()} | given for key in keys]
     return pa.Table.from_pylist(records, schema=REFUSED)
 
@@ -100,12 +101,13 @@ def load(
     slack_s: float = 0,
     accept: bool = False,
     changes: Mapping[str, Any] | None = None,
+    pin: Pin = PIN,
 ) -> LedgerEntry:
     """Load statements as one landing of one batch."""
     units = len(statements) + (refused.num_rows if refused else 0)
     with Load.open(connection, SPEC, STREAM, slack_s=slack_s) as opened:
         opened.stage(rows(statements), refused=refused, received=units)
-        return opened.commit(draft(units, **(changes or {})), pin=PIN, accept=accept)
+        return opened.commit(draft(units, **(changes or {})), pin=pin, accept=accept)
 
 
 def table(connection: psycopg.Connection[Any]) -> dict[str, tuple[Any, ...]]:

@@ -67,8 +67,8 @@ def sync(database: str, zone: LandingZone) -> None:
             for batch in zone.batches(manifest):
                 keys = [str(key) for key in batch.records.cast(pa.string()).to_pylist()]
                 load.stage(rows([Said(key) for key in keys]), received=len(keys))
-            load.stage(rows([]), refused=refused(["bad"]), received=1, records=0)
-            load.commit(draft(manifest.records, landing=manifest.landing), pin=PIN)
+            load.stage(rows([]), refused=refused(["bad"]), received=1)
+            load.commit(draft(manifest.records + 1, landing=manifest.landing), pin=PIN)
 
 
 def pause_at(barrier: str) -> None:

@@ -173,21 +173,29 @@ def test_nothing_but_bodies(zone: LandingZone, root: Path) -> None:
 
 
 def test_prune(zone: LandingZone, root: Path) -> None:
-    """What is old goes when a newer landing is complete or its window is committed; what is not
-    committed stays however old it is."""
+    """What is old goes up to the landing that is committed; what is newer than that was never
+    loaded, and stays however old it is."""
     old, new = T0, T0 + timedelta(days=40)
     other = Window(DAY.end, DAY.end + timedelta(days=1))
     land(zone, [Page(1, [b"1"])], at=old)
-    kept = land(zone, [], at=old + timedelta(hours=1))
-    land(zone, [], window=other, at=old)
+    loaded = land(zone, [], at=old + timedelta(hours=1))
+    kept = land(zone, [], at=old + timedelta(hours=2))
+    never = land(zone, [], window=other, at=old)
+    gone = land(zone, [], window=None, at=old)
     fresh = land(zone, [], window=None, at=new)
     (root / str(STREAM) / "2026-01-09T00-00Z" / "20260101T000000.000000Z-dead").mkdir(parents=True)
     before = new - timedelta(days=30)
-    assert zone.prune(STREAM, before=before, committed={other.label, "-"}) == 3
-    assert zone.newest(STREAM, window=DAY) == kept
-    assert zone.newest(STREAM, window=other) is None
-    assert zone.newest(STREAM, window=None) == fresh
-    assert not (root / str(STREAM) / other.label).exists()
+    committed = {DAY.label: loaded.landing, "-": fresh.landing}
+    assert zone.prune(STREAM, before=before, committed=committed) == 4
+    assert [path.name for path in sorted((root / str(STREAM) / DAY.label).iterdir())] == [
+        kept.landing
+    ]
+    assert zone.newest(STREAM, window=other) == never
+    assert [path.name for path in (root / str(STREAM) / "-").iterdir()] == [fresh.landing]
+    assert gone.landing < fresh.landing
+    committed |= {DAY.label: kept.landing}
+    assert zone.prune(STREAM, before=before, committed=committed) == 1
+    assert not (root / str(STREAM) / DAY.label).exists()
 
 
 @pytest.mark.parametrize("url", ["", "raw", "http://x/raw", "file:raw", "file://host/raw", "s3://"])

@@ -40,7 +40,7 @@ def test_windows_are_pinned(connection: Connection, changed: Pin) -> None:
     move(connection, DAYS[0], "20260105T000000.000000Z-1")
     with pytest.raises(FixConfig, match="were daily from 2026-01-01T00:00:00"):
         move(connection, DAYS[1], "20260105T000000.000000Z-2", pin=changed)
-    with pytest.raises(FixConfig, match="shop/main/sales"):
+    with pytest.raises(FixConfig, match=r"shop/main/sales.*commit\. Put the file back\.$"):
         positions.refuse_changed(connection, STREAM, pin=changed)
 
 

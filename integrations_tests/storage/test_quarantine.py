@@ -10,7 +10,7 @@ from integrations.names import StreamId
 from integrations.storage import quarantine
 from integrations.storage.quarantine import REFUSED
 from integrations.storage.tables import ensure_leaf
-from integrations_tests.storage.loads import LANDING, SPEC, STREAM, Said, load, refused
+from integrations_tests.storage.loads import LANDING, SPEC, STREAM, T0, Said, load, refused
 
 OTHER = StreamId("shop", "main", "other")
 Connection = psycopg.Connection[Any]
@@ -82,16 +82,45 @@ def test_an_unchanged_row_closes_it_too(connection: Connection) -> None:
 def test_a_stale_success_does_not(connection: Connection) -> None:
     """What the source said before is no news about the record."""
     load(connection, [Said("a", at=9)])
-    load(connection, [], refused=refused(["a"]))
+    load(connection, [], refused=refused(["a"], at=10))
     load(connection, [Said("a", at=1)])
     assert open_keys(connection) == {"a": 1}
 
 
-def test_good_and_bad_in_one_landing(connection: Connection) -> None:
-    """A key that both passed and was refused stays open; its unit counts twice, once each."""
-    entry = load(connection, [Said("a")], refused=refused(["a", "a"]))
-    assert (entry.inserted, entry.quarantined) == (1, 2)
-    assert open_keys(connection) == {"a": 1}
+@pytest.mark.parametrize(("good", "times"), [(4, {"a": 1}), (5, {}), (6, {})])
+def test_good_and_bad_in_one_landing(
+    connection: Connection, good: float, times: dict[str, int]
+) -> None:
+    """A good copy closes the entry of a bad one unless it is older; each counts for itself."""
+    bad = refused(["a", "a"], at=5)
+    entry = load(connection, [Said("a", at=good), Said("a")], refused=bad)
+    assert (entry.inserted, entry.duplicate, entry.quarantined) == (1, 1, 2)
+    assert open_keys(connection) == times
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [[Said("a", at=9)]],
+        [[Said("a")], refused(["a"], at=1), [Said("a", at=9)]],
+        [refused(["a"], at=1), [Said("a", at=2)], [Said("a", at=9)]],
+        [refused(["a"], at=9, reason="newer")],
+    ],
+    ids=["a newer row", "a newer success", "a second success", "a newer refusal"],
+)
+def test_an_old_refusal_is_no_news(
+    connection: Connection, before: list[list[Said] | pa.Table]
+) -> None:
+    """A pull that was late neither opens an entry that a newer success closed, also where that
+    left the row as it was, nor speaks over a newer refusal."""
+    for each in before:
+        rows, bad = (each, None) if isinstance(each, list) else ([], each)
+        load(connection, rows, refused=bad)
+    was = quarantine.entries(connection, closed=True)
+    connection.rollback()
+    entry = load(connection, [], refused=refused(["a"], at=5))
+    assert entry.quarantined == 1
+    assert quarantine.entries(connection, closed=True) == was
 
 
 def test_any_bytes_and_any_text(connection: Connection) -> None:
@@ -104,9 +133,12 @@ def test_any_bytes_and_any_text(connection: Connection) -> None:
         "reason": "holds \x00 and \\ and \n\\.\n",
         "record": raw,
         "kind": "data",
+        "seen_at": T0,
     }
     load(connection, [], refused=pa.Table.from_pylist([record], schema=REFUSED))
-    (entry,) = quarantine.entries(connection)
+    (listed,) = quarantine.entries(connection)
+    entry = quarantine.show(connection, STREAM, key=listed.key)
+    assert entry is not None
     assert (entry.raw, entry.reason) == (raw, "holds \\u0000 and \\ and \n\\.\n")
     assert entry.key.startswith("sha256:")
 

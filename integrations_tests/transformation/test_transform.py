@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from integrations.canonical.entity import Fault
 from integrations.canonical.payment import Payment
 from integrations.errors import StopStream
+from integrations.redaction import redacted
 from integrations.transformation.mapping import StreamMapping
 from integrations.transformation.refusals import SCHEMA
 from integrations.transformation.transform import PUSH, Transformer
@@ -100,6 +101,7 @@ def test_a_refusal_tells_everything_that_is_wrong() -> None:
         ),
         "record": b"",
         "kind": "data",
+        "seen_at": NOW,
     }
 
 
@@ -171,7 +173,7 @@ def test_several_parts_are_joined_by_slashes() -> None:
 
 
 def test_rows_carry_version_time_and_rank() -> None:
-    """`_seen_at` follows each record, also past refused ones."""
+    """`_seen_at` follows each record, also past refused ones, and the refused ones too."""
     bound = StreamMapping.model_validate(
         {"entity": "thing", "key": "id", "version": "v", "fields": {"text": "t"}}
     ).bind(Thing)
@@ -182,6 +184,7 @@ def test_rows_carry_version_time_and_rank() -> None:
         {"source_id": "a", "_version": 3, "_seen_at": NOW, "_rank": 1},
         {"source_id": "b", "_version": None, "_seen_at": NOW + timedelta(seconds=2), "_rank": 1},
     ]
+    assert done.refused["seen_at"].to_pylist() == [NOW + timedelta(seconds=1)]
 
 
 def test_an_empty_batch_gives_empty_tables() -> None:
@@ -223,21 +226,27 @@ def test_a_function_says_what_the_file_cannot() -> None:
 
 
 def fails(*, card_brand: pa.Array) -> pa.Array:
-    raise ValueError("no")
+    raise ValueError(f"Jane Doe {card_brand}")
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (fails, "the function 'shout' failed: ValueError: no"),
+        (
+            fails,
+            rf"failed: ValueError at \S+test_transform\.py:{fails.__code__.co_firstlineno + 1}\. ",
+        ),
+        (lambda card_brand: card_brand.cast("int64"), r"failed: ArrowInvalid at \S+\.py:\d+\. "),
         (lambda card_brand: pa.array([1]), "gave 1 × int64, where 1 × string were wanted"),
         (lambda card_brand: card_brand[:0], "gave 0 × string, where 1 × string were wanted"),
     ],
 )
 def test_a_function_that_fails_stops_the_stream(function: Any, message: str) -> None:
-    """It is nobody's record that is wrong."""
-    with pytest.raises(StopStream, match=message):
-        transform({"text": RULE}, {"id": "a"}, functions={"shout": function})
+    """It is nobody's record that is wrong, and nothing of a record is said."""
+    record = {"id": "a", "card": {"brand": "Jane Doe"}}
+    with pytest.raises(StopStream, match=message) as caught:
+        transform({"text": RULE}, record, functions={"shout": function})
+    assert "Jane" not in redacted(caught.value)
 
 
 VALUES = st.none() | st.integers() | st.text(max_size=6) | st.just("2026-01-01") | st.booleans()

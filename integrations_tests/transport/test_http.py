@@ -17,7 +17,8 @@ import pytest
 from integrations.auth import Auth
 from integrations.auth.static import ApiKey, Basic, NoAuth
 from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection, StopStream
-from integrations.secrets import MASK, Secret, install_redactor, redacted
+from integrations.redaction import MASK, install_redactor, redacted
+from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
 from integrations.transport.http import HttpClient, HttpOptions
 from integrations_tests.transport.conftest import Call, Say, Time, Web

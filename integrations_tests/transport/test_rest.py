@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -366,13 +367,13 @@ def test_a_slot_without_a_window_is_the_files_mistake(web: Web, time_: Time) -> 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"params": {"a": "{window.middle}"}}, "'{window.middle}' in '{window.middle}' is no slot"),
+        ({"params": {"a": "{window.middle}"}}, "'{window.middle}' is no slot"),
         ({"params": {"a": "{window.start"}}, "is no slot"),
         ({"params": {"a": "}"}}, "is no slot"),
         ({"params": {"{window.start}": "a"}}, "pattern"),
         ({"params": {"a": 1.5}}, "params"),
         ({"params": {"a": None}}, "params"),
-        ({"path": "/v1/{id}"}, "'{id}' in '/v1/{id}' is no slot"),
+        ({"path": "/v1/{id}"}, "'{id}' is no slot"),
         ({"path": "v1/things"}, "should be a path"),
         ({"path": "https://other.example.com/v1"}, "should be a path"),
         ({"path": "/v1/things?limit=1"}, "should be a path"),
@@ -417,6 +418,9 @@ def test_parameters_keep_their_types() -> None:
         ({"base_url": "https://example.com/ v1"}, "should end with its path"),
         ({"headers": {"authorization": "x"}}, "authorization is for auth_handler"),
         ({"headers": {"Cookie": "x"}}, "Cookie is for auth_handler"),
+        ({"headers": {"X-Api-Key": "x"}}, "X-Api-Key is for auth_handler"),
+        ({"headers": {"X-AuthToken": "x"}}, "X-AuthToken is for auth_handler"),
+        ({"headers": {"apikey": "x"}}, "apikey is for auth_handler"),
         ({"headers": {"X Y": "x"}}, "is no name of a header"),
         ({"headers": {"X": "a\nb"}}, "no header can carry"),
         ({"timeout_s": 0}, "timeout_s"),
@@ -429,6 +433,25 @@ def test_a_transport_that_could_not_work_is_refused(changes: dict[str, Any], wor
     with pytest.raises(ValidationError) as caught:
         RestTransport.model_validate({"type": "rest", "base_url": "https://x.example"} | changes)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "refused"),
+    [
+        ({"api_key": "x"}, True),
+        ({"accessToken": "x"}, True),
+        ({"client-secret": 7}, True),
+        ({"password": ""}, True),
+        ({"author": "x", "keyword": "y", "authority": "z"}, False),
+        ({"include_keys": True}, False),
+    ],
+)
+def test_a_parameter_that_carries_a_secret_is_refused(
+    params: dict[str, Any], *, refused: bool
+) -> None:
+    """By its name, while the file is loaded; a word that only begins like one is none."""
+    with pytest.raises(ValidationError, match="holds none") if refused else nullcontext():
+        RestRequest.model_validate(STRIPE | {"params": params})
 
 
 def test_a_key_in_the_address_is_refused() -> None:

@@ -1,7 +1,6 @@
 """One Dagster for all tests of the UI, and one browser page that they share."""
 
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from integrations.processes import named
 from integrations.sandbox.address import FILE
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import EPOCH, StripeTwin
@@ -45,7 +45,18 @@ class Ui:
         """Waits until the page shows a text; gives all its words, and keeps a picture."""
         self.page.get_by_text(text, exact=False).first.wait_for()
         self.shoot(re.sub(r"\W+", "-", text))
-        return self.page.locator("body").inner_text()
+        return self.words()
+
+    def words(self) -> str:
+        """All words of the page, once two looks see the same: its parts come one by one."""
+        seen = ""
+        for _ in range(25):
+            words = self.page.locator("body").inner_text()
+            if words == seen:
+                break
+            seen = words
+            self.page.wait_for_timeout(200)
+        return seen
 
     def shoot(self, name: str) -> None:
         number = len(list(self.pictures.iterdir()))
@@ -93,7 +104,7 @@ def ui(
         running(refusing(twin, created_from=begins)) as url,
     ):
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, "pid": os.getpid()}
+        served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, **named()}
         (home / FILE).write_text(json.dumps(served))
         try:
             with services(folder, home=home, database=url_of(server, name)) as started:

@@ -32,7 +32,7 @@ def test_schedules_run_where_secrets_resolve(ui: Ui) -> None:
 def test_the_graph_shows_the_way_of_the_data(ui: Ui) -> None:
     """A connection is a group; each stream is three assets, which lead to the entity's own node."""
     ui.open("/locations/integrations/asset-groups/stripe__sandbox", until="charges_canonical")
-    words = ui.page.locator("body").inner_text().split("\n")
+    words = ui.words().split("\n")
     for stream in ("charges", "refunds", "balance_transactions", "customers", "payouts"):
         assert {f"{stream}_raw", f"{stream}_canonical", stream} <= set(words)
     assert {"payment", "refund", "settlement_line", "customer", "payout"} <= set(words)
@@ -83,6 +83,7 @@ def test_checks_are_said_window_by_window(ui: Ui) -> None:
     words = ui.open(f"{CANONICAL}?view=checks", until="Plots")
     assert "This is a blocking asset check." in words
     expect(ui.page.locator("canvas")).to_have_count(2)
+    words = ui.words()  # the plots come after their heading
     assert words.split("Plots")[1].split() == ["error_rate", "refused"]
     ui.page.get_by_role("tab", name="Partitions").last.click()
     assert "Execution Failed (1)" in ui.shows("Passed (30)")

@@ -70,6 +70,7 @@ CREATE TABLE integrations.ledger (
     error          text
 );
 CREATE INDEX ledger_of_stream ON integrations.ledger (connector, connection, stream, id DESC);
+CREATE INDEX ledger_of_run ON integrations.ledger (run_id);
 COMMENT ON TABLE integrations.ledger IS
     'The counts of every sync: received is the sum of the fates after it, up to deleted.';
 
@@ -85,11 +86,15 @@ CREATE TABLE integrations.quarantine (
     raw        bytea NOT NULL,
     landing    text,
     run_id     text NOT NULL,
+    said_at    timestamptz NOT NULL,
     first_at   timestamptz NOT NULL DEFAULT now(),
     last_at    timestamptz NOT NULL DEFAULT now(),
     times      integer NOT NULL DEFAULT 1,
     closed_at  timestamptz,
     PRIMARY KEY (connector, connection, stream, key)
 );
+CREATE INDEX quarantine_of_run ON integrations.quarantine (run_id);
+COMMENT ON COLUMN integrations.quarantine.said_at IS
+    'When the source said what the entry stands by, the refused record or the success that closed it.';
 COMMENT ON TABLE integrations.quarantine IS
     'Records that could not pass, with the reason and their bytes; a later success closes an entry.';

@@ -1,0 +1,97 @@
+"""`check --live` says what a sync would say, soon, and of every connection."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.cli import main
+from integrations.connector_template.folders import SHIPPED
+from integrations.processes import named
+from integrations.sandbox.address import FILE
+from integrations.sandbox.faults import Fault
+from integrations.sandbox.server import running
+from integrations.sandbox.stripe import StripeTwin
+from integrations_tests.conftest import make_settings
+
+
+@pytest.fixture(scope="module")
+def shared_twin() -> Iterator[tuple[StripeTwin, str]]:
+    """Sixty good charges a day, three days of them."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    twin = StripeTwin(
+        7,
+        clock=lambda: datetime.now(UTC),
+        epoch=today - timedelta(days=3),
+        per_day=60,
+        bad_charges=(),
+    )
+    with running(twin) as url:
+        yield twin, url
+
+
+@pytest.fixture
+def twin(
+    shared_twin: tuple[StripeTwin, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StripeTwin]:
+    """The twin, serving in a home of the test's own, and as Stripe to whoever has its key."""
+    twin, url = shared_twin
+    home = make_settings(tmp_path / "home").home
+    served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, **named()}
+    (home / FILE).write_text(json.dumps(served))
+    monkeypatch.setenv("INTEGRATIONS_HOME", str(home))
+    monkeypatch.delenv("STRIPE_API_KEY", raising=False)
+    monkeypatch.setenv("SHOP_KEY", twin.secrets["api_key"])
+    yield twin
+    twin.faults.clear()
+
+
+def check(name: str) -> Result:
+    return CliRunner().invoke(main, ["check", name, "--live"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "word", "status"), [(0, "ok", 0), (2, "warn", 0), (21, "wrong", 3), (999, "wrong", 3)]
+)
+def test_it_judges_as_a_sync_does(twin: StripeTwin, bad: int, word: str, status: int) -> None:
+    """What would block a sync is wrong, whether or not some records pass."""
+
+    def spoil(body: bytes) -> bytes:
+        return body.replace(b'"currency":"eur"', b'"currency":"x"', bad)
+
+    twin.faults.append(Fault(path="/v1/charges", rewrite=spoil))
+    done = check("stripe")
+    assert done.exit_code == status
+    assert f"{word} stripe/sandbox/charges: " in done.stdout
+
+
+def test_it_waits_for_seconds_only(twin: StripeTwin) -> None:
+    """A source that is busy for a minute is said to be, and the other streams are tried."""
+    twin.faults.append(Fault(path="/v1/charges", status=429, headers={"retry-after": "60"}))
+    done = check("stripe")
+    assert done.exit_code == 1
+    assert "failed stripe/sandbox/charges: " in done.stdout
+    assert "of 10 s for waiting" in done.stdout
+    assert "ok stripe/sandbox/customers: " in done.stdout
+
+
+def test_one_connection_does_not_hide_the_others(
+    twin: StripeTwin, shared_twin: tuple[StripeTwin, str], tmp_path: Path
+) -> None:
+    """What keeps the first from opening is said, and the second is tried."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    text = (SHIPPED / "stripe" / "defs.yaml").read_text()
+    sandbox = "    sandbox: {start: 2026-10-01}\n"
+    zoo = f"    zoo: {{start: 2026-10-01, base_url: '{shared_twin[1]}', secrets: {{api_key: {{env: SHOP_KEY}}}}}}\n"
+    assert sandbox in text
+    (folder / "defs.yaml").write_text(text.replace(sandbox, sandbox + zoo))
+    for file in (SHIPPED / "stripe").glob("*.py"):
+        (folder / file.name).write_text(file.read_text())
+    done = check(str(folder))
+    assert done.exit_code == 2
+    assert "failed shop/sandbox: no twin of shop is serving" in done.stdout
+    assert "ok shop/zoo/charges: " in done.stdout
