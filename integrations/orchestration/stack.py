@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -201,8 +201,8 @@ def _interrupt(child: "subprocess.Popen[bytes]") -> None:
         child.wait(STOP_S)
     except subprocess.TimeoutExpired:
         child.kill()
-    for pid in family:
-        if psutil.pid_exists(pid) and pid != child.pid:
+    for pid in family[1:]:
+        with suppress(psutil.NoSuchProcess):  # most of them went with their parent
             psutil.Process(pid).terminate()
 
 
