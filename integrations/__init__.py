@@ -19,6 +19,8 @@ One word per idea:
     window       half-open [start, end), UTC   overlap     5 minutes before it, fetched again
     page         one answer of the source      record      as the source sent it
     batch        records in memory             landing     what one pull wrote, never overwritten
+    feed         a stream of changes           event       a change, routed to the stream it is of
+    hint         an event that names a record  tombstone   a statement that a record is deleted
     position     what is committed             fate        what became of a record
     quarantine   records that could not pass, with reason and bytes
     ledger       the counts of every sync, which must balance

@@ -79,6 +79,10 @@ class Bar:
         """Says what is being worked on."""
         self._progress.update(self._task, description=name)
 
+    def expect(self, total: int) -> None:
+        """So many there are in all, as it turns out."""
+        self._progress.update(self._task, total=total)
+
     def step(self) -> None:
         """One more is done."""
         self._progress.advance(self._task)

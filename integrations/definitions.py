@@ -4,6 +4,8 @@ from integrations.connector_template.folders import folders
 from integrations.orchestration.code_location import build
 from integrations.redaction import install_redactor
 from integrations.settings import Settings
+from integrations.storage.connections import kept
 
 install_redactor()
-defs = build(folders(Settings.find(create=True).connectors_path))
+settings = Settings.find(create=True)
+defs = build(folders(settings.connectors_path), added=kept(settings))

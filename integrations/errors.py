@@ -3,6 +3,8 @@
 IntegrationError
 ├── RetryLater         the other side is busy, away or slow: the same call may succeed later
 ├── StopStream         this stream's answers cannot be trusted or read: it stops, its siblings go on
+│   └── PositionGone   the source no longer knows the position: the stream is read again from a
+│                      moment
 ├── StopConnection     the credential was refused: every stream of the connection stops
 ├── FixConfig          a file, a setting or the environment is wrong: a person changes it
 └── LedgerUnbalanced   counts that must agree do not: nothing is committed, this is our bug
@@ -50,6 +52,10 @@ class RetryLater(IntegrationError):
 
 class StopStream(IntegrationError):
     """The stream cannot go on, and trying again at once would not help."""
+
+
+class PositionGone(StopStream):
+    """The position that a stream would be read from is one that the source no longer knows."""
 
 
 class StopConnection(IntegrationError):

@@ -1,6 +1,7 @@
 """`integrations check`: every mistake in the connectors' files, and with `--live` a first page."""
 
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,17 +11,20 @@ from rich.markup import escape
 from integrations import console
 from integrations.commands import CHECK_ERROR, FAILED, WRONG
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
-from integrations.connector_template.connector import BoundStream, Connector
+from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.folders import folders, read
-from integrations.connector_template.pipeline import Checked
+from integrations.connector_template.loading import Checked
 from integrations.errors import FixConfig, IntegrationError
+from integrations.names import Window
 from integrations.orchestration import stack
 from integrations.orchestration.resources import ConnectionResource, now
 from integrations.redaction import redact
 from integrations.settings import CONNECTOR_FILE, Settings
+from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
 from integrations.transformation.describe import masked
 from integrations.transformation.transform import Transformer
+from integrations.transport import Ask
 from integrations.transport.rest import RestSession
 
 BUDGET_S = 10.0
@@ -59,7 +63,7 @@ def _folders(name: str | None) -> list[Path]:
 
 
 def _live(connector: Connector) -> int:
-    """Maps a first page of each ready connection's streams; the worst of their statuses.
+    """Maps a first page of each ready connection's streams and feeds; the worst of their statuses.
 
     What keeps one connection from opening is said, and the others are tried.
     """
@@ -78,14 +82,16 @@ def _live(connector: Connector) -> int:
 
 
 def _connection(connector: Connector, name: str) -> int:
-    """One connection: each of its streams, over one session."""
+    """One connection: each of its streams and feeds, over one session."""
     with ExitStack() as open_:
         if name == SANDBOX:
             open_.enter_context(stack.twins(Settings.find(create=True)))
         resource = ConnectionResource.of(connector.name, name, _hurried(connector.config))
         session = open_.enter_context(resource.open())
         streams = [one for one in connector.streams() if one.id.connection == name]
-        return max(_try(stream, session) for stream in streams)
+        feeds = [one for one in connector.feeds() if one.id.connection == name]
+        tried = [_try(stream, session) for stream in streams]
+        return max(tried + [_try_feed(feed, session) for feed in feeds])
 
 
 def _hurried(config: ConnectorConfig) -> ConnectorConfig:
@@ -112,10 +118,8 @@ def _try(stream: BoundStream, session: RestSession) -> int:
             out.print(f"[green]ok[/] {stream.id}: no window has passed yet")
             return 0
     try:
-        page = next(session.pages(stream.stream.request, window=window), None)
-        records = [bytes(record) for record in page.records] if page else []
-        mapped = Transformer(stream.mapping)
-        result = mapped.run(pa.array(records, pa.binary()), seen_at=now())
+        records = _first_page(stream, window, session)
+        result = Transformer(stream.mapping).run(records, seen_at=now())
     except IntegrationError as error:
         return _failed(str(stream.id), error)
     found = Checked()
@@ -126,9 +130,47 @@ def _try(stream: BoundStream, session: RestSession) -> int:
     out.print(f"{word} {stream.id}: {len(records)} records, {found.refused} refused")
     if result.rows.num_rows:
         out.print(Markdown(masked(result.rows, stream.mapping.entity, limit=3)))
-    for refusal in result.refused.slice(0, 5).to_pylist():
-        out.print(f"  refused {refusal['key']}: {refusal['reason']}", markup=False)
+    _show(result.refused)
     return CHECK_ERROR if wrong else 0
+
+
+def _first_page(stream: BoundStream, window: Window | None, session: RestSession) -> pa.BinaryArray:
+    """The records with which a pull of the stream begins."""
+    sync = stream.stream.sync
+    place = sync.position if isinstance(sync, CursorSync) else None
+    pages = session.pages(stream.stream.request, ask=Ask(window=window), position=place)
+    page = next(pages, None)
+    return pa.array(map(bytes, page.records if page else ()), pa.binary())
+
+
+def _try_feed(feed: BoundFeed, session: RestSession) -> int:
+    """One feed: the newest page of its events, and which streams they speak of.
+
+    It is wrong when none of them can be read.
+    """
+    out = console.out()
+    oldest = now() - timedelta(days=feed.feed.retention_days)
+    ask = Ask(since=max(feed.connection.begins_at, oldest))
+    try:
+        page = next(session.pages(feed.feed.request, ask=ask), None)
+        events = pa.array(map(bytes, page.records if page else ()), pa.binary())
+        routed = feed.router.run(events, seen_at=now())
+    except IntegrationError as error:
+        return _failed(str(feed.id), error)
+    refused = routed.refused.num_rows
+    wrong = refused == routed.received > 0
+    counts = [f"{len(lane)} for {stream}" for stream, lane in sorted(routed.lanes.items())]
+    counts += [f"{routed.unrouted} of no route", f"{refused} refused"]
+    word = "[red]wrong[/]" if wrong else "[green]ok[/]"
+    out.print(f"{word} {feed.id}: {routed.received} events: {', '.join(counts)}", soft_wrap=True)
+    _show(routed.refused)
+    return CHECK_ERROR if wrong else 0
+
+
+def _show(refused: pa.Table) -> None:
+    for refusal in refused.slice(0, 5).to_pylist():
+        said = f"  refused {refusal['key']}: {refusal['reason']}"
+        console.out().print(said, markup=False)
 
 
 def _failed(place: str, error: IntegrationError) -> int:

@@ -1,43 +1,79 @@
 """Which streams a person means: SELECT against the connectors that load."""
 
 from collections.abc import Collection, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import click
 
+from integrations.connector_template import connections
 from integrations.connector_template.config_schema import SANDBOX
-from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.folders import folders, read
 from integrations.errors import FixConfig
+from integrations.monitoring.ledger import synced
 from integrations.names import StreamId
+from integrations.redaction import redact
 from integrations.settings import Settings
+from integrations.storage.connections import Added, remember, stored
+from integrations.storage.store import open_store
 
-Account = tuple[str, str]
+Account = connections.Account
 """A connection: (connector, connection)."""
+Reader = TypeVar("Reader", bound=BoundStream | BoundFeed)
 
 
 @dataclass
 class Choice:
-    """The streams to sync, and connections that should be among them and lack secrets, each with
-    the names of what it lacks; those that need not be are in `left_out`."""
+    """What to sync, and connections that should be among them and lack secrets, each with the
+    names of what it lacks; those that need not be are in `left_out`."""
 
-    streams: list[BoundStream] = field(default_factory=list)
+    streams: list[BoundStream | BoundFeed] = field(default_factory=list)
     wrong: dict[Account, list[str]] = field(default_factory=dict)
     left_out: dict[Account, list[str]] = field(default_factory=dict)
 
 
+def added(settings: Settings) -> list[Added]:
+    """The connections that were added, from the database, which is started where need be."""
+    with closing(open_store(settings)) as connection:
+        found = stored(connection)
+    remember(settings, found)
+    return found
+
+
+def connectors(settings: Settings) -> list[Connector]:
+    """Every connector that loads, with what was added to it; the rest is said on standard error."""
+    files, broken = read(folders(settings.connectors_path))
+    loaded, unusable = connections.merged(files, added(settings))
+    for error in (*broken.values(), *unusable.values()):
+        click.echo(f"warning: {redact(str(error))}", err=True)
+    return loaded
+
+
 def streams(settings: Settings) -> list[BoundStream]:
-    """Every stream of every connector that loads; what does not load is said on standard error."""
-    loaded, broken = read(folders(settings.connectors_path))
-    for error in broken.values():
-        click.echo(f"warning: {error}", err=True)
-    return [stream for connector in loaded for stream in connector.streams()]
+    """Every stream of every connector that loads, and of every connection that was added."""
+    return [stream for connector in connectors(settings) for stream in connector.streams()]
 
 
-def selected(found: Iterable[BoundStream], select: tuple[str, ...]) -> list[BoundStream]:
+def readers(settings: Settings) -> list[BoundStream | BoundFeed]:
+    """Every stream, and behind those of its connector every feed."""
+    found: list[BoundStream | BoundFeed] = []
+    for connector in connectors(settings):
+        found += [*connector.streams(), *connector.feeds()]
+    return found
+
+
+def one(found: Iterable[Reader], name: str) -> Reader:
+    """The stream, or feed, of just this name; raises `FixConfig` where there is none."""
+    stream_id(name)
+    return selected(found, (name,))[0]
+
+
+def selected(found: Iterable[Reader], select: tuple[str, ...]) -> list[Reader]:
     """The streams that SELECT names; raises `FixConfig` for a name that matches none."""
     every = list(found)
-    chosen: list[BoundStream] = []
+    chosen: list[Reader] = []
     for name in select:
         matching = [s for s in every if f"{s.id}/".startswith(f"{name.rstrip('/')}/")]
         if not matching:
@@ -47,7 +83,17 @@ def selected(found: Iterable[BoundStream], select: tuple[str, ...]) -> list[Boun
     return chosen
 
 
-def named(found: Iterable[BoundStream], select: tuple[str, ...]) -> Choice:
+def choice(
+    settings: Settings, found: Iterable[BoundStream | BoundFeed], select: tuple[str, ...]
+) -> Choice:
+    """What SELECT names, or without it what is ready."""
+    if select:
+        return named(found, select)
+    with closing(open_store(settings)) as connection:
+        return ready(found, synced(connection))
+
+
+def named(found: Iterable[BoundStream | BoundFeed], select: tuple[str, ...]) -> Choice:
     """What SELECT names: all of it should be synced."""
     choice = Choice()
     for stream in selected(found, select):
@@ -58,12 +104,12 @@ def named(found: Iterable[BoundStream], select: tuple[str, ...]) -> Choice:
     return choice
 
 
-def ready(found: Iterable[BoundStream], synced: Collection[Account]) -> Choice:
+def ready(found: Iterable[BoundStream | BoundFeed], known: Collection[Account]) -> Choice:
     """What is synced without SELECT: the real connections whose secrets are there.
 
-    The sandbox only where it was `synced` before and no real connection ever was: a job that has
-    lost its secrets must not turn to the sandbox and look well. So one that was synced before and
-    lacks a secret now is wrong; another one is left out.
+    The sandbox only where it was synced before (is `known`) and no real connection ever was: a job
+    that has lost its secrets must not turn to the sandbox and look well. So one that was synced
+    before and lacks a secret now is wrong; another one is left out.
     """
     choice = Choice()
     every = list(found)
@@ -73,20 +119,20 @@ def ready(found: Iterable[BoundStream], synced: Collection[Account]) -> Choice:
         if stream.connection.ready():
             choice.streams.append(stream)
         else:
-            group = choice.wrong if account(stream) in synced else choice.left_out
+            group = choice.wrong if account(stream) in known else choice.left_out
             group[account(stream)] = missing(stream)
-    if not choice.streams and all(connection == SANDBOX for _, connection in synced):
+    if not choice.streams and all(connection == SANDBOX for _, connection in known):
         sandbox = [s for s in every if s.id.connection == SANDBOX]
-        choice.streams = [s for s in sandbox if account(s) in synced]
+        choice.streams = [s for s in sandbox if account(s) in known]
     return choice
 
 
-def account(stream: BoundStream) -> Account:
-    """The connection of a stream."""
+def account(stream: BoundStream | BoundFeed) -> Account:
+    """The connection of a stream or feed."""
     return stream.id.connector, stream.id.connection
 
 
-def missing(stream: BoundStream) -> list[str]:
+def missing(stream: BoundStream | BoundFeed) -> list[str]:
     """The names of the secrets that its connection lacks."""
     return [ref.name for ref in stream.connection.secrets.values() if not ref.available()]
 

@@ -1,43 +1,36 @@
-"""`integrations status` and `integrations quarantine`: what the store says, as tables or JSON."""
+"""`integrations status`: what the store says of each stream and feed, as a table or JSON."""
 
-from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from integrations import console
 from integrations.commands import choose
-from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.due import due
-from integrations.errors import FixConfig
+from integrations.connector_template.connector import BoundFeed, BoundStream
+from integrations.connector_template.due import due, feed_due
 from integrations.monitoring import ledger
 from integrations.settings import Settings
-from integrations.storage import quarantine
-from integrations.storage.quarantine import QuarantineEntry
+from integrations.storage import positions
 from integrations.storage.store import open_store
 
+Reader = BoundStream | BoundFeed
 STATUS = [
     ("stream", False), ("last success", False), ("rows", True), ("due", True), ("late", False),
     ("error rate", True), ("quarantine", True), ("status", False),
 ]  # fmt: skip
-ENTRIES = [("stream", False), ("key", False), ("why", False), ("times", True), ("last", False)]
 
 
 def status(select: tuple[str, ...], *, as_json: bool) -> int:
-    """One line a stream: what its ledger says, and what is due of it now."""
+    """One line a stream or feed: what its ledger says, and what is due of it now."""
     settings = Settings.find()
-    found = choose.streams(settings)
+    found = choose.readers(settings)
     chosen = choose.selected(found, select) if select else found
     with closing(open_store(settings)) as connection:
-        known = ledger.statuses(
-            connection, entities={one.id: one.mapping.mapping.entity for one in chosen}
-        )
-        lines = [
-            _status(stream, told, connection) for stream, told in zip(chosen, known, strict=True)
-        ]
+        known = ledger.statuses(connection, entities={one.id: _entity(one) for one in chosen})
+        lines = [_line(one, told, connection) for one, told in zip(chosen, known, strict=True)]
     if as_json:
         for line in lines:
             console.json_line(line)
@@ -50,13 +43,42 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
     return 0
 
 
-def _status(
-    stream: BoundStream, known: ledger.StreamStatus, connection: psycopg.Connection[Any]
+def _entity(reader: Reader) -> str | None:
+    return None if isinstance(reader, BoundFeed) else reader.mapping.mapping.entity
+
+
+def _line(
+    reader: Reader, known: ledger.StreamStatus, connection: psycopg.Connection[Any]
 ) -> dict[str, Any]:
-    id_ = stream.id
+    if isinstance(reader, BoundFeed):
+        return _feed(reader, known, connection)
     at = datetime.now(UTC)
-    stretches = due(stream, connection, now=at)
+    stretches = due(reader, connection, now=at)
     late = at - stretches[0][0].end if stretches and stretches[0] else None
+    return _values(known, due=sum(len(stretch) or 1 for stretch in stretches), late=late)
+
+
+def _feed(
+    feed: BoundFeed, known: ledger.StreamStatus, connection: psycopg.Connection[Any]
+) -> dict[str, Any]:
+    """A feed's line. That there was nothing new is in no ledger, but in the position: a failure
+    before that is over."""
+    at = datetime.now(UTC)
+    position = positions.at(connection, feed.id)
+    checked = position.checked_at if position else None
+    if checked is not None and (known.last_attempt is None or checked > known.last_attempt):
+        known = replace(known, last_success=checked, status=_over(known.status), error=None)
+    overdue = feed_due(feed, connection, now=at)
+    late = at - checked if overdue and checked else None
+    return _values(known, due=int(overdue), late=late)
+
+
+def _over(status: str | None) -> str:
+    return "ok" if status in (None, "failed", "blocked") else status
+
+
+def _values(known: ledger.StreamStatus, *, due: int, late: timedelta | None) -> dict[str, Any]:
+    id_ = known.stream
     return {
         "name": str(id_),
         "connector": id_.connector,
@@ -65,7 +87,7 @@ def _status(
         "last_success": known.last_success,
         "covered_until": known.covered_until,
         "rows": known.rows,
-        "due": sum(len(stretch) or 1 for stretch in stretches),
+        "due": due,
         "late": None if late is None else round(late.total_seconds()),
         "error_rate": round(known.error_rate, 6),
         "quarantine": known.open_quarantine,
@@ -75,7 +97,8 @@ def _status(
 
 
 def _span(seconds: int | None) -> str | None:
-    """How long ago the oldest window that is due had passed: `3 d 4 h`, `25 min`."""
+    """How long ago the oldest window that is due had passed, or a feed that is due was read:
+    `3 d 4 h`, `25 min`."""
     if seconds is None:
         return None
     minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
@@ -88,46 +111,3 @@ def _shown(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     return value
-
-
-def quarantine_list(select: tuple[str, ...], *, closed: bool, limit: int, as_json: bool) -> int:
-    """The records that could not pass, the latest first."""
-    settings = Settings.find()
-    ids = [stream.id for stream in choose.selected(choose.streams(settings), select)]
-    with closing(open_store(settings)) as connection:
-        found = quarantine.entries(connection, streams=ids or None, closed=closed, limit=limit)
-    if as_json:
-        for entry in found:
-            console.json_line(_values(entry))
-        return 0
-    rows = [[str(e.stream), e.key, e.reason, e.times, _shown(e.last_at)] for e in found]
-    console.out().print(console.table("Quarantine", ENTRIES, rows))
-    if len(found) == limit:
-        console.out().print(f"Only the latest {limit} are shown; --limit shows more.")
-    return 0
-
-
-def quarantine_show(name: str, key: str, *, as_json: bool) -> int:
-    """One record with all that is known of it."""
-    stream = choose.stream_id(name)
-    with closing(open_store(Settings.find())) as connection:
-        entry = quarantine.show(connection, stream, key=key)
-    if entry is None:
-        raise FixConfig(
-            f"{name} has no record {key!r} in quarantine",
-            todo="`integrations quarantine list --all` shows every key.",
-        )
-    if as_json:
-        console.json_line(_values(entry) | {"raw": entry.raw.decode(errors="replace")})
-        return 0
-    out = console.out()
-    for field, value in _values(entry).items():
-        out.print(f"{field:<10} {value}", markup=False, soft_wrap=True)
-    out.print(entry.raw.decode(errors="replace"), markup=False, soft_wrap=True)
-    return 0
-
-
-def _values(entry: QuarantineEntry) -> dict[str, Any]:
-    """An entry without its bytes."""
-    values: Iterable[tuple[str, Any]] = asdict(entry).items()
-    return {k: v for k, v in values if k != "raw"} | {"stream": str(entry.stream)}

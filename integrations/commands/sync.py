@@ -9,19 +9,17 @@ from rich.table import Table
 from integrations import console
 from integrations.commands import CHECK_ERROR, FAILED, WRONG, choose
 from integrations.connector_template.config_schema import SANDBOX
-from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.connector import BoundFeed
 from integrations.connector_template.folders import folders
 from integrations.errors import FixConfig
-from integrations.monitoring.ledger import synced
 from integrations.orchestration import stack
 from integrations.orchestration.code_location import build
 from integrations.orchestration.resources import StoreResource, now
 from integrations.orchestration.runs import any_unfinished, fail_dead_runs
-from integrations.orchestration.sync import Outcome, Planned, Wanted, execute, plan
+from integrations.orchestration.sync import Outcome, Planned, Reader, Wanted, execute, plan
 from integrations.redaction import redact
 from integrations.settings import Settings
 from integrations.storage import quarantine
-from integrations.sync_state.windows import WindowSync
 
 EXIT = {"failed": FAILED, "blocked": CHECK_ERROR}
 TODO = "Set it in the environment, or try `integrations demo`, which needs no account."
@@ -39,7 +37,7 @@ COLUMNS = [
 def demo(*, as_json: bool) -> int:
     """Syncs the sandbox connection of every shipped connector; gives the exit status."""
     settings = stack.project()
-    every = [s for s in choose.streams(settings) if s.id.connection == SANDBOX]
+    every = [one for one in choose.readers(settings) if one.id.connection == SANDBOX]
     return _run(settings, every, Wanted(), as_json=as_json)
 
 
@@ -49,38 +47,33 @@ def sync(select: tuple[str, ...], wanted: Wanted, *, as_json: bool) -> int:
     A connection that should be synced and lacks its secrets spoils the status, not its siblings.
     """
     settings = Settings.find()
-    choice = _choice(choose.streams(settings), select)
+    choice = choose.choice(settings, choose.readers(settings), select)
     for account, names in choice.left_out.items():
-        _say(f"left out: {_lacking(account, names)}")
-    lacking = "; ".join(_lacking(account, names) for account, names in choice.wrong.items())
-    wrong = FixConfig(lacking or "no connection is ready", todo=TODO)
+        say(f"left out: {lacking(account, names)}")
+    told = "; ".join(lacking(account, names) for account, names in choice.wrong.items())
+    wrong = FixConfig(told or "no connection is ready", todo=TODO)
     if not choice.streams:
         raise wrong
     status = _run(settings, choice.streams, wanted, as_json=as_json)
     if not choice.wrong:
         return status
-    _say(f"error: {wrong}")
+    say(f"error: {wrong}")
     return status if status == FAILED else WRONG
 
 
-def _choice(found: list[BoundStream], select: tuple[str, ...]) -> choose.Choice:
-    if select:
-        return choose.named(found, select)
-    with closing(StoreResource().connect()) as connection:
-        return choose.ready(found, synced(connection))
-
-
-def _lacking(account: choose.Account, names: list[str]) -> str:
+def lacking(account: choose.Account, names: list[str]) -> str:
+    """What a connection lacks, in words."""
     return f"{'/'.join(account)} has no {', '.join(names)}"
 
 
-def _say(line: str, *, style: str = "") -> None:
+def say(line: str, *, style: str = "") -> None:
     """A line on standard error, whatever standard output is read by."""
     console.err().print(redact(line), markup=False, style=style, soft_wrap=True)
 
 
-def _run(settings: Settings, chosen: list[BoundStream], wanted: Wanted, *, as_json: bool) -> int:
-    """Plans, runs and shows."""
+def _run(settings: Settings, chosen: list[Reader], wanted: Wanted, *, as_json: bool) -> int:
+    """Plans, runs and shows: feeds first, since one that has missed events makes windows due."""
+    chosen = sorted(chosen, key=lambda one: not isinstance(one, BoundFeed))
     planned = plan(chosen, wanted, StoreResource(), now=now())
     if wanted.begin or wanted.end:
         _tell_left_out(planned, wanted)
@@ -101,10 +94,10 @@ def _run(settings: Settings, chosen: list[BoundStream], wanted: Wanted, *, as_js
 
 def _tell_left_out(planned: list[Planned], wanted: Wanted) -> None:
     """Says which streams cannot be asked for a stretch of time; raises when none has a window."""
-    timed = [one for one in planned if isinstance(one.stream.stream.sync, WindowSync)]
+    timed = [one for one in planned if one.windowed]
     for one in planned:
-        if one not in timed:
-            _say(f"left out: {one.stream.id} has no windows; sync it without --from and --to")
+        if not one.windowed:
+            say(f"left out: {one.stream.id} has no windows; sync it without --from and --to")
     if not any(one.stretches for one in timed):
         begin = f"{wanted.begin:%Y-%m-%d %H:%M}" if wanted.begin else "the start"
         end = f"{wanted.end:%Y-%m-%d %H:%M}" if wanted.end else "now"
@@ -117,7 +110,7 @@ def _tell_left_out(planned: list[Planned], wanted: Wanted) -> None:
 def _outcomes(
     settings: Settings, planned: list[Planned], wanted: Wanted, *, hidden: bool
 ) -> Iterator[Outcome]:
-    """Runs stream after stream; what a stream's failure leaves undone is its own."""
+    """Runs one after the other; what a stream's failure leaves undone is its own."""
     if not any(one.stretches for one in planned) and not _runs_left():
         # Then Dagster need not even be loaded.
         yield from (Outcome(one.stream) for one in planned)
@@ -127,14 +120,26 @@ def _outcomes(
         console.bar(sum(one.windows for one in planned), hidden=hidden) as bar,
     ):
         fail_dead_runs(instance)
-        defs = build(folders(settings.connectors_path))
-        for one in planned:
+        defs = build(folders(settings.connectors_path), added=choose.added(settings))
+        for one in _planned_anew(planned, wanted, bar):
             bar.at(str(one.stream.id))
             outcome = execute(
                 one, defs, instance, accept=wanted.accept, on_window=lambda _: bar.step()
             )
             bar.settle(one.windows)
             yield outcome
+
+
+def _planned_anew(planned: list[Planned], wanted: Wanted, bar: console.Bar) -> Iterator[Planned]:
+    """The feeds, and what is due of the streams when they have been read."""
+    feeds = [one for one in planned if isinstance(one.stream, BoundFeed)]
+    streams = [one for one in planned if one not in feeds]
+    yield from feeds
+    if any(feed.stretches for feed in feeds):
+        readers = [one.stream for one in streams]
+        streams = plan(readers, wanted, StoreResource(), now=now())
+        bar.expect(sum(one.windows for one in [*feeds, *streams]))
+    yield from streams
 
 
 def _runs_left() -> bool:
@@ -173,16 +178,24 @@ def _show(outcomes: list[Outcome]) -> None:
         tell_failed(outcome)
 
 
-def tell_failed(outcome: Outcome) -> None:
-    """Why a stream failed, and what to do about one that was blocked."""
+def tell_failed(outcome: Outcome, *, command: str = "sync") -> None:
+    """Why a stream failed, and what to do about one that was blocked; `command` ran it."""
     id_ = outcome.stream.id
     for error in outcome.errors:
-        _say(f"failed: {id_}: {error}", style="red")
-    if any(entry.status == "blocked" for entry in outcome.entries):
-        _say(
-            f"blocked: {id_}: too many records are refused, so nothing of these windows was loaded."
+        say(f"failed: {id_}: {error}", style="red")
+    blocked = [entry for entry in outcome.entries if entry.status == "blocked"]
+    if blocked and all(entry.error for entry in blocked):  # which is said above
+        say(
+            f"blocked: {id_}: nothing of it was loaded. Where it should be all the same:"
+            f" `integrations {command} {id_} --accept`.",
+            style="red",
+        )
+    elif blocked:
+        what = "what it said" if isinstance(outcome.stream, BoundFeed) else "these windows"
+        say(
+            f"blocked: {id_}: too many records are refused, so nothing of {what} was loaded."
             f" `integrations quarantine list {id_}` says why. Where the good ones should be loaded"
-            f" all the same: `integrations sync {id_} --accept`.",
+            f" all the same: `integrations {command} {id_} --accept`.",
             style="red",
         )
 

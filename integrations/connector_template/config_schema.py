@@ -27,6 +27,8 @@ class Connection(BaseModel):
     `start` is the first day that is read, in UTC. `secrets` says where each credential is found,
     under the names that the auth handler uses; the connection `sandbox` has none, since the twin
     makes its own. `base_url` replaces the transport's, for accounts that live at another address.
+    `slack_s` is how far apart, in seconds, two statements of the source have to be for their times
+    alone to put them in order: it covers clocks of its nodes and replicas that lag.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class Connection(BaseModel):
     start: date
     secrets: dict[Name, SecretRef] = {}
     base_url: str | None = None
+    slack_s: float = Field(default=60, ge=0, allow_inf_nan=False)
 
     @property
     def begins_at(self) -> datetime:

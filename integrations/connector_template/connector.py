@@ -10,6 +10,7 @@ from pathlib import Path
 
 from integrations.connector_template import transformer
 from integrations.connector_template.config_schema import Connection, ConnectorConfig
+from integrations.connector_template.event_handler import ChangeFeed, Feeds
 from integrations.connector_template.mistakes import mistakes
 from integrations.connector_template.source_file import read_yaml
 from integrations.connector_template.sync_handler import Stream
@@ -17,6 +18,9 @@ from integrations.connector_template.transformer import Functions
 from integrations.errors import FixConfig, Mistake
 from integrations.names import NAME_RULE, StreamId, is_name
 from integrations.settings import CONNECTOR_FILE
+from integrations.storage.merge import Order
+from integrations.sync_state.windows import FullSync
+from integrations.transformation.events import Router
 from integrations.transformation.mapping import BoundMapping
 
 
@@ -29,6 +33,44 @@ class BoundStream:
     connection: Connection
     stream: Stream
     mapping: BoundMapping
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """The names of the feeds that route to it."""
+        found = _feeds(self.config).items()
+        return tuple(name for name, feed in found if self.id.stream in feed.routes.values())
+
+    @property
+    def reread(self) -> bool:
+        """Whether a pull puts right, sooner or later, what a feed may have said in a wrong order:
+        a full reading does, and windows that are pulled again."""
+        return self.stream.sync.rereads
+
+    @property
+    def order(self) -> Order:
+        """How two statements about one of its records are put in order.
+
+        A stream that is only pulled is said by one clock, and needs no slack; one that has neither
+        a feed nor deletes need not keep when its unchanged rows were last said.
+        """
+        sync, fed = self.stream.sync, bool(self.feeds)
+        absence = isinstance(sync, FullSync) and sync.deletes == "absence"
+        return Order(
+            slack_s=self.connection.slack_s if fed else 0.0,
+            restamp=fed or absence or self.mapping.deleted is not None,
+        )
+
+
+@dataclass(frozen=True)
+class BoundFeed:
+    """A feed of one connection, with the streams that its events speak of, by kind of event."""
+
+    id: StreamId
+    config: ConnectorConfig
+    connection: Connection
+    feed: ChangeFeed
+    routes: Mapping[str, BoundStream]
+    router: Router
 
 
 @dataclass(frozen=True)
@@ -46,6 +88,25 @@ class Connector:
             for name, stream in self.config.sync_handler.streams.items():
                 id_ = StreamId(self.name, connection, name)
                 yield BoundStream(id_, self.config, account, stream, self.mappings[name])
+
+    def feeds(self) -> Iterator[BoundFeed]:
+        """Every feed of every connection."""
+        streams = {(bound.id.connection, bound.id.stream): bound for bound in self.streams()}
+        for connection, account in self.config.connections.items():
+            for name, feed in _feeds(self.config).items():
+                id_ = StreamId(self.name, connection, name)
+                routes = {kind: streams[connection, to] for kind, to in feed.routes.items()}
+                yield BoundFeed(id_, self.config, account, feed, routes, _router(feed, routes))
+
+
+def _router(feed: ChangeFeed, routes: Mapping[str, BoundStream]) -> Router:
+    hints = {to.id.stream for to in routes.values() if feed.event.is_hint(reread=to.reread)}
+    return Router(feed.event, feed.routes, hints=hints)
+
+
+def _feeds(config: ConnectorConfig) -> Mapping[str, ChangeFeed]:
+    handler = config.event_handler
+    return handler.feeds if isinstance(handler, Feeds) else {}
 
 
 def read_connector(folder: Path) -> Connector:

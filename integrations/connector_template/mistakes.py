@@ -5,27 +5,29 @@ that no connection names) is looked for in the plain values, so that one mistake
 """
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from integrations.connector_template import transformer
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
+from integrations.connector_template.feed_mistakes import feed_mistakes, routed
+from integrations.connector_template.plain_values import Found, part, valid
 from integrations.connector_template.source_file import KeyPath
+from integrations.connector_template.stream_mistakes import stream_mistakes
 from integrations.connector_template.transformer import Functions
 from integrations.names import NAME_RULE, is_name
 
 COMPONENT = "integrations.orchestration.component.Connector"
 """The `type:` of every connector's file: what Dagster instantiates for it."""
 
-Found = Iterator[tuple[KeyPath, str]]
-
 _MAY_BE_SECRET = frozenset({"auth_handler", "base_url", "headers", "params", "path"})
 """Parts of a file into which somebody may have written a secret: nothing given there is shown.
 Elsewhere only words of a list and numbers are."""
+
+_JOB = "sync"
 
 _GIVEN = ", not {tag!r}"
 _WORDS = {
@@ -57,13 +59,14 @@ def mistakes(document: Any, functions: Functions) -> Found:
 def attribute_mistakes(values: dict[str, Any], functions: Functions) -> Found:
     """The mistakes of the five parts."""
     yield from _shape(values)
-    mappings, streams = _part(values, "transformer"), _part(values, "sync_handler", "streams")
+    mappings, streams = part(values, "transformer"), part(values, "sync_handler", "streams")
+    feeds = part(values, "event_handler", "feeds")
     yield from _unpaired(streams, mappings)
-    yield from _same_assets(streams)
+    yield from _same_names(streams, feeds)
     for at, message in transformer.mistakes(mappings, functions):
         yield ("transformer", *at), message
-    yield from _window_columns(streams, mappings)
-    yield from _window_slots(streams)
+    yield from stream_mistakes(streams, mappings, routed=routed(feeds))
+    yield from feed_mistakes(feeds, streams)
     yield from _secrets(values)
 
 
@@ -117,56 +120,33 @@ def _unpaired(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
         yield ("transformer", name), f"{name!r} is no stream of `sync_handler`"
 
 
-def _same_assets(streams: dict[str, Any]) -> Found:
+def _same_names(streams: dict[str, Any], feeds: dict[str, Any]) -> Found:
+    """One collision of names, and Dagster would load no connector at all."""
+    for places, named in (
+        (("sync_handler", "streams"), streams),
+        (("event_handler", "feeds"), feeds),
+    ):
+        if _JOB in named:
+            yield (*places, _JOB), f"the job of each connection is called `{_JOB}` already"
     for name, end in itertools.product(streams, ("_raw", "_canonical")):
         if f"{name}{end}" in streams:
             at = ("sync_handler", "streams", f"{name}{end}")
             yield at, f"an asset of stream {name!r} is called `{name}{end}` already"
 
 
-def _window_columns(streams: dict[str, Any], mappings: dict[str, Any]) -> Found:
-    for name, stream in streams.items():
-        sync, mapping = _part(stream, "sync"), _part(mappings, name)
-        column = sync.get("column")
-        known = not isinstance(column, str) or column in _part(mapping, "fields")
-        if sync.get("type") == "window" and mapping and not known:
-            at = ("sync_handler", "streams", name, "sync", "column")
-            yield at, f"the window's column {column!r} is not mapped by `transformer.{name}`"
-
-
-def _window_slots(streams: dict[str, Any]) -> Found:
-    for name, stream in streams.items():
-        how, request = _part(stream, "sync").get("type"), _part(stream, "request")
-        texts = [request.get("path"), *_part(request, "params").values()]
-        slotted = any("{window." in text for text in texts if isinstance(text, str))
-        at = ("sync_handler", "streams", name, "request")
-        if how == "window" and request and not slotted:
-            yield at, f"stream {name!r} is read by windows, and its request has no {{window.start}}"
-        if how == "full" and slotted:
-            yield at, f"stream {name!r} is read in full, and its request has a slot for a window"
-
-
 def _secrets(values: dict[str, Any]) -> Found:
-    try:
-        needed = TypeAdapter(AuthHandler).validate_python(values.get("auth_handler"))
-    except ValidationError:
+    needed = valid(AuthHandler, values.get("auth_handler"))
+    if needed is None:
         return
     if not all(map(is_name, needed.secret_names())):
         # Not shown: somebody may have written the secret itself.
         yield ("auth_handler",), f"`auth_handler` takes names of secrets; a name: {NAME_RULE}"
         return
-    for name, connection in _part(values, "connections").items():
-        at, given = ("connections", name), _part(connection, "secrets").keys()
+    for name, connection in part(values, "connections").items():
+        at, given = ("connections", name), part(connection, "secrets").keys()
         if name == SANDBOX and given:
             yield (*at, "secrets"), "the sandbox makes its own secrets; name none here"
         for secret in sorted(needed.secret_names() - given if name != SANDBOX else ()):
             yield at, f"connection {name!r} lacks the secret {secret!r} that `auth_handler` uses"
         for secret in sorted(given - needed.secret_names()):
             yield (*at, "secrets", secret), f"no part of the connector uses the secret {secret!r}"
-
-
-def _part(values: Any, *path: str) -> dict[str, Any]:
-    """The mapping at a path of plain values; empty where the file holds something else."""
-    for segment in path:
-        values = values.get(segment) if isinstance(values, dict) else None
-    return values if isinstance(values, dict) else {}

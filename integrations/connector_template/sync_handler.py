@@ -5,22 +5,27 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.names import LONGEST_NAME, NAME
+from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transport.rest import RestTransport
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import OneRequest, RestRequest
 
-Sync = Annotated[WindowSync | FullSync, Field(discriminator="type")]
+Sync = Annotated[WindowSync | FullSync | CursorSync, Field(discriminator="type")]
 Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
 
 class Stream(BaseModel):
-    """One kind of record: the request that lists it and the state that its reading keeps."""
+    """One kind of record: the request that lists it and the state that its reading keeps.
+
+    `one` says how a single record is fetched by the key that the source knows it by.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = ""
     sync: Sync
     request: RestRequest
+    one: OneRequest | None = None
 
 
 class SyncHandler(BaseModel):

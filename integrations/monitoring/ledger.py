@@ -14,17 +14,18 @@ from integrations.storage.ledger import LedgerEntry
 
 @dataclass(frozen=True, kw_only=True)
 class StreamStatus:
-    """A stream today. Times are UTC, None where it never happened. `rows` are those of the live
-    view; `error_rate` (0 to 1), `received` and `quarantined` are of the newest run's lines,
-    `status` and `error` of the worst of them, the latest of equals; `open_quarantine` counts
-    entries; `covered_until` is the end of the last committed window, None for a full stream."""
+    """A stream or feed today. Times are UTC, None where it never happened. `rows` are those of the
+    live view, None of a feed, which fills no table of its own; `error_rate` (0 to 1), `received`
+    and `quarantined` are of the newest run's lines, `status` and `error` of the worst of them, the
+    latest of equals; `open_quarantine` counts entries; `covered_until` is the end of the last
+    committed window, None where there are no windows."""
 
     stream: StreamId
-    entity: str
+    entity: str | None
     status: str | None = None
     last_success: datetime | None = None
     last_attempt: datetime | None = None
-    rows: int = 0
+    rows: int | None = 0
     received: int = 0
     quarantined: int = 0
     error: str | None = None
@@ -38,22 +39,24 @@ class StreamStatus:
 
 
 def statuses(
-    connection: psycopg.Connection[Any], *, entities: Mapping[StreamId, str]
+    connection: psycopg.Connection[Any], *, entities: Mapping[StreamId, str | None]
 ) -> list[StreamStatus]:
-    """One for each stream of `entities` (its entity's name), in their order, those that never ran
-    too. Counts the rows in the tables, so it costs a scan of each entity's index."""
+    """One for each stream of `entities` (its entity's name, None for a feed), in their order, those
+    that never ran too. Counts the rows in the tables, so it costs a scan of each entity's index."""
     lines = {StreamId(*row[:3]): row[3:] for row in connection.execute(_LINES)}
     rows: dict[StreamId, int] = {}
-    for entity in set(entities.values()):
+    for entity in {name for name in entities.values() if name is not None}:
         found = _rows(connection, entity)
         rows |= {stream: count for stream, count in found.items() if entities.get(stream) == entity}
     return [
-        _status(stream, entity, lines.get(stream), rows.get(stream, 0))
+        _status(stream, entity, lines.get(stream), rows.get(stream, 0) if entity else None)
         for stream, entity in entities.items()
     ]
 
 
-def _status(stream: StreamId, entity: str, line: tuple[Any, ...] | None, rows: int) -> StreamStatus:
+def _status(
+    stream: StreamId, entity: str | None, line: tuple[Any, ...] | None, rows: int | None
+) -> StreamStatus:
     if line is None:
         return StreamStatus(stream=stream, entity=entity, rows=rows)
     status, success, attempt, received, quarantined, error, entries, until = line

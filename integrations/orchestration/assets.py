@@ -11,8 +11,7 @@ import dagster as dg
 from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
 from integrations.connector_template.connector import BoundStream
-from integrations.orchestration import checks, descriptions, keys
-from integrations.orchestration.entities import column_schema
+from integrations.orchestration import checks, columns, descriptions, keys
 from integrations.orchestration.partitions import partitions
 from integrations.orchestration.step import SyncConfig, sync_stream
 from integrations.transformation.describe import mapping_hash
@@ -36,12 +35,12 @@ def stream_assets(stream: BoundStream) -> dg.AssetsDefinition:
     def step(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[dg.DagsterEvent]:
         # Materializations are logged window by window, so that what is loaded shows at once.
         sync_stream(stream, context, config)
-        yield from _outputs(context)
+        yield from outputs(context)
 
     return step
 
 
-def _outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
+def outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
     """The step's outputs, without a value and without a second materialization of all windows.
 
     An asset of the user's in the same run, downstream of ours, would be skipped without them, in a
@@ -55,7 +54,7 @@ def _outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
 
 def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
     """The specs of the trio, with all that the UI shows of them before their first run."""
-    id_, entity = stream.id, stream.mapping.entity
+    id_, entity = stream.id, stream.mapping.mapping.entity
     shared: dict[str, Any] = {
         "skippable": True,
         "group_name": keys.connection(id_.connector, id_.connection),
@@ -63,7 +62,7 @@ def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
         "tags": {
             "integrations/connector": id_.connector,
             "integrations/connection": id_.connection,
-            "integrations/entity": stream.mapping.mapping.entity,
+            "integrations/entity": entity,
         },
         "partitions_def": partitions(stream),
     }
@@ -71,13 +70,18 @@ def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
     raw, canonical, table = keys.trio(id_)
     return [
         dg.AssetSpec(
-            raw, kinds={transport, "parquet"}, description=descriptions.raw(stream), **shared
+            raw,
+            kinds={transport, "parquet"},
+            description=descriptions.raw(stream),
+            metadata=columns.raw(stream),
+            **shared,
         ),
         dg.AssetSpec(
             canonical,
             deps=[raw],
             kinds={"pandera", "arrow"},
             description=descriptions.canonical(stream),
+            metadata=columns.canonical(stream),
             code_version=mapping_hash(stream.mapping),
             **shared,
         ),
@@ -87,8 +91,8 @@ def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
             kinds={"postgres", "table"},
             description=descriptions.table(stream),
             metadata={
-                "dagster/table_name": f"canonical.{stream.mapping.mapping.entity}",
-                "dagster/column_schema": column_schema(entity),
+                "dagster/table_name": f"canonical.{entity}",
+                **columns.table(stream),
             },
             **shared,
         ),

@@ -20,8 +20,9 @@ from integrations.errors import FixConfig
 from integrations.orchestration import keys
 from integrations.orchestration.assets import stream_assets
 from integrations.orchestration.entities import entity_specs
+from integrations.orchestration.feed_assets import feed_assets
 from integrations.orchestration.resources import ConnectionResource, StoreResource
-from integrations.orchestration.schedules import connection_job, stream_schedule
+from integrations.orchestration.schedules import connection_job, feed_schedule, stream_schedule
 
 
 class Connector(dg.Component):
@@ -52,11 +53,11 @@ class Connector(dg.Component):
 
     def own_defs(self) -> dg.Definitions:
         """What belongs to this connector alone: the store and the entities are shared by all."""
-        streams = list(self.loaded.streams())
+        streams, feeds = list(self.loaded.streams()), list(self.loaded.feeds())
         return dg.Definitions(
-            assets=[stream_assets(stream) for stream in streams],
+            assets=[*map(stream_assets, streams), *map(feed_assets, feeds)],
             jobs=self._jobs(),
-            schedules=[stream_schedule(stream) for stream in streams],
+            schedules=[*map(stream_schedule, streams), *map(feed_schedule, feeds)],
             resources={
                 keys.connection(self.loaded.name, name): ConnectionResource.of(
                     self.loaded.name, name, self.loaded.config
@@ -66,7 +67,9 @@ class Connector(dg.Component):
         )
 
     def _jobs(self) -> Sequence[UnresolvedAssetJobDefinition]:
-        return [
-            connection_job(self.loaded.name, name, list(self.loaded.config.sync_handler.streams))
-            for name in self.loaded.config.connections
-        ]
+        found: dict[str, list[dg.AssetKey]] = {name: [] for name in self.loaded.config.connections}
+        for stream in self.loaded.streams():
+            found[stream.id.connection] += keys.trio(stream.id)
+        for feed in self.loaded.feeds():
+            found[feed.id.connection].append(keys.feed(feed.id))
+        return [connection_job(self.loaded.name, name, assets) for name, assets in found.items()]

@@ -1,8 +1,12 @@
 """What a person reads about a stream's assets: from the connector's file, so it cannot drift."""
 
 from integrations.connector_template.connector import BoundStream
+from integrations.sync_state.ages import Every
+from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import OVERLAP, WindowSync
 from integrations.transformation.describe import field_table
+
+_OFTEN: dict[Every, str] = {"5min": "5 minutes", "hourly": "an hour", "daily": "a day"}
 
 
 def raw(stream: BoundStream) -> str:
@@ -12,6 +16,11 @@ def raw(stream: BoundStream) -> str:
     if isinstance(sync, WindowSync):
         minutes = int(OVERLAP.total_seconds() // 60)
         when = f"One {sync.cadence} window a partition, fetched from {minutes} minutes before it."
+    elif isinstance(sync, CursorSync):
+        when = (
+            f"Each pull goes on where the last one ended (`{sync.position}`), due again when that "
+            f"is older than {_OFTEN[sync.every]}."
+        )
     else:
         when = f"The whole stream each time, due again when older than one {sync.every} period."
     docs = f" [API documentation]({config.docs})" if config.docs else ""
@@ -39,6 +48,6 @@ def table(stream: BoundStream) -> str:
         f"'{id_.connection}' and stream '{id_.stream}', one for each `source_id`. Rows, "
         "quarantine, position and ledger are committed in one transaction.\n\n"
         f"Materialize it together with `{id_.stream}_raw` and `{id_.stream}_canonical` (Lineage, "
-        "Upstream, Materialize all) to fetch, check and load. Without raw the newest landing is "
-        "loaded again, and the source is not asked."
+        "Upstream, Materialize all) to fetch, check and load. Without raw what is landed is loaded "
+        "again, with what events said of it, and the source is not asked."
     )

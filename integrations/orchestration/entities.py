@@ -4,52 +4,45 @@ A node has no compute. It stands for the table that all connectors of an entity 
 a row came by, and is what users' own models depend on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import dagster as dg
 
 from integrations.canonical import ENTITIES
-from integrations.canonical.entity import Entity
 from integrations.connector_template.connector import BoundStream
-from integrations.orchestration import keys
+from integrations.names import StreamId
+from integrations.orchestration import columns, keys
 
 
 def entity_specs(streams: Iterable[BoundStream]) -> list[dg.AssetSpec]:
-    """One node for each entity that any of the streams fills, downstream of their tables."""
-    feeding: dict[str, list[dg.AssetKey]] = {}
+    """One node for each entity that any of the streams fills, downstream of their tables and of
+    the feeds that speak of them."""
+    feeding: dict[str, list[BoundStream]] = {}
     for stream in streams:
-        feeding.setdefault(stream.mapping.mapping.entity, []).append(keys.table(stream.id))
-    return [_node(name, deps) for name, deps in sorted(feeding.items())]
+        feeding.setdefault(stream.mapping.mapping.entity, []).append(stream)
+    return [_node(name, found) for name, found in sorted(feeding.items())]
 
 
-def _node(name: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
+def _filled_by(streams: Iterable[BoundStream]) -> list[dg.AssetKey]:
+    found: dict[dg.AssetKey, None] = {}
+    for stream in streams:
+        id_ = stream.id
+        feeds = [StreamId(id_.connector, id_.connection, name) for name in stream.feeds]
+        found |= dict.fromkeys([keys.table(id_), *map(keys.feed, feeds)])
+    return list(found)
+
+
+def _node(name: str, streams: list[BoundStream]) -> dg.AssetSpec:
     entity = ENTITIES[name]
     return dg.AssetSpec(
         keys.entity(name),
-        deps=deps,
+        deps=_filled_by(streams),
         group_name="canonical",
         kinds={"postgres", "view"},
         tags={"integrations/entity": name},
         description=f"{entity.table().comment}\n\nRead `canonical.{name}_live`.",
         metadata={
             "dagster/table_name": f"canonical.{name}_live",
-            "dagster/column_schema": column_schema(entity),
+            **columns.entity(entity, streams),
         },
-    )
-
-
-def column_schema(entity: type[Entity]) -> dg.TableSchema:
-    """An entity's columns, as Dagster shows them."""
-    types: Mapping[str, str] = {column.name: column.type for column in entity.table().columns}
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                types[column.name],
-                description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=column.nullable),
-                tags={"personal": ""} if column.personal else {},
-            )
-            for column in entity.columns()
-        ]
     )

@@ -1,4 +1,4 @@
-"""What Dagster calls a stream: asset keys, op, job, group, resource, pool and schedule names.
+"""What Dagster calls a stream or a feed: asset keys, op, job, resource, pool and schedule names.
 
 Names are joined with two underscores, and hold no two in a row themselves (`names.NAME`).
 """
@@ -26,6 +26,11 @@ def table(stream: StreamId) -> dg.AssetKey:
     return dg.AssetKey([stream.connector, stream.connection, stream.stream])
 
 
+def feed(feed: StreamId) -> dg.AssetKey:
+    """What a feed said, in the tables of the streams that it speaks of."""
+    return table(feed)
+
+
 def trio(stream: StreamId) -> list[dg.AssetKey]:
     """Raw, canonical and table, in the order of the data."""
     return [raw(stream), canonical(stream), table(stream)]
@@ -42,7 +47,7 @@ def connection(connector: str, name: str) -> str:
 
 
 def op(stream: StreamId) -> str:
-    """A stream's step."""
+    """The step of a stream or a feed."""
     return f"{stream.connector}__{stream.connection}__{stream.stream}"
 
 
@@ -52,5 +57,5 @@ def job(connector: str, name: str) -> str:
 
 
 def schedule(stream: StreamId) -> str:
-    """A stream's schedule."""
+    """The schedule of a stream or a feed."""
     return f"{op(stream)}__schedule"

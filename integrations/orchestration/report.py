@@ -6,10 +6,12 @@ Nothing here has a row's volume: an event is kept for ever, and the rows are in 
 import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.pipeline import Checked
-from integrations.orchestration import checks, keys
-from integrations.storage.landing import Manifest
+from integrations.connector_template.loading import Checked
+from integrations.orchestration import checks, keys, provenance
+from integrations.orchestration.provenance import Origin
+from integrations.redaction import redact
 from integrations.storage.ledger import LedgerEntry
+from integrations.storage.manifest import Manifest
 from integrations.transformation.describe import masked
 
 PREVIEW_ROWS = 5
@@ -31,11 +33,17 @@ def landed(
             "seconds": round((manifest.ended_at - manifest.began_at).total_seconds(), 3),
             "landing": manifest.landing,
         },
+        tags=provenance.of_raw(manifest.landing),
     )
 
 
 def checked(
-    stream: BoundStream, found: Checked, *, partition: str | None
+    stream: BoundStream,
+    found: Checked,
+    *,
+    origin: Origin,
+    partition: str | None,
+    instance: dg.DagsterInstance,
 ) -> dg.AssetMaterialization:
     """A landing went through the mapping and the entity's model."""
     metadata: dict[str, dg.MetadataValue | int | float] = {
@@ -51,12 +59,15 @@ def checked(
         lines = [f"- {count} × {example}" for count, example in most]
         metadata["refusals"] = dg.MetadataValue.md("\n".join(lines))
     return dg.AssetMaterialization(
-        keys.canonical(stream.id), partition=partition, metadata=metadata
+        keys.canonical(stream.id),
+        partition=partition,
+        metadata=metadata,
+        tags=provenance.of_canonical(stream.id, origin, partition=partition, instance=instance),
     )
 
 
 def loaded(
-    stream: BoundStream, entry: LedgerEntry, *, partition: str | None
+    stream: BoundStream, entry: LedgerEntry, *, origin: Origin, partition: str | None
 ) -> dg.AssetMaterialization:
     """A window's rows, quarantine, position and ledger line are committed."""
     there = entry.inserted + entry.updated + entry.unchanged
@@ -73,27 +84,51 @@ def loaded(
             "filtered": entry.filtered,
             "quarantined": entry.quarantined,
             "deleted": entry.deleted,
+            "absent_deleted": entry.absent_deleted,
+            "withdrawn": entry.withdrawn,
             "seconds": round(entry.seconds, 3),
         },
+        tags=provenance.of_table(origin),
     )
 
 
+def rebuilt(
+    key: dg.AssetKey, manifest: Manifest, tags: dict[str, str], *, partition: str
+) -> dg.AssetMaterialization:
+    """A window was made anew together with all others, which have their counts in common."""
+    metadata: dict[str, int | str] = {"records": manifest.records, "landing": manifest.landing}
+    return dg.AssetMaterialization(key, partition=partition, metadata=metadata, tags=tags)
+
+
 def error_share(
-    stream: BoundStream, found: Checked, *, status: str, partition: str | None
+    stream: BoundStream,
+    found: Checked,
+    *,
+    status: str,
+    partition: str | None,
+    error: str | None = None,
 ) -> dg.AssetCheckEvaluation:
-    """The evaluation of how many records were refused."""
-    advice = {
-        "ok": None,
-        "warn": "More than 1 % was refused: `integrations quarantine list` says why.",
-        "blocked": "Nothing was loaded. See `integrations quarantine list`; when the good records "
-        "should load all the same, run again with `accept: true` (`sync --accept`).",
-    }
+    """The evaluation of how many records were refused; `error` are the ledger's words, where it
+    has other reasons for the status."""
     return checks.evaluation(
         checks.ERROR_SHARE,
         stream.id,
         passed=status not in ("blocked", "warn"),
         warn=status == "warn",
         partition=partition,
-        description=advice[status],
+        description=_advice(status, redact(error) if error else None),
         metadata={"error_rate": round(found.error_rate, 6), "refused": found.refused},
+    )
+
+
+def _advice(status: str, error: str | None) -> str | None:
+    """What a person reads of a load's status, and does about it."""
+    if status == "ok":
+        return error
+    if status == "warn":
+        return error or "More than 1 % was refused: `integrations quarantine list` says why."
+    said = error or "Too many records were refused: `integrations quarantine list` says why"
+    return (
+        f"{said}. Nothing was loaded; to load it all the same, run again with `accept: true` "
+        "(`sync --accept`)."
     )

@@ -5,8 +5,11 @@ connection's resource shows in the UI how it reaches the source and the names of
 values are read when a run opens it, and never before.
 """
 
+import logging
 import random
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +19,17 @@ from pydantic import TypeAdapter
 
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
+from integrations.errors import IntegrationError
+from integrations.redaction import redact
 from integrations.sandbox.address import twin
 from integrations.secrets import Secret, SecretRef
 from integrations.settings import Settings
+from integrations.storage import clocks
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
 from integrations.transport.rest import RestSession, RestTransport
+
+_log = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -63,8 +71,42 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             },
         )
 
-    def open(self) -> RestSession:
-        """A session that is logged in; the caller closes it.
+    @contextmanager
+    def session(
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[RestSession]:
+        """A session that begins with what earlier ones learned of the source's clock, and leaves
+        what it has learned itself in the store. `connection` must be idle, and is left so.
+
+        `sleep` waits between two tries of a request. Raises as `open` does.
+        """
+        held = clocks.held(connection, self.connector, self.connection)
+        connection.rollback()
+        with self.open(offset_s=held, sleep=sleep) as session:
+            try:
+                yield session
+            finally:
+                if session.offset_s != held:
+                    self._keep(session.offset_s)
+
+    def _keep(self, offset_s: float) -> None:
+        """By a connection of its own: what the session was for may have broken the caller's."""
+        try:
+            with closing(StoreResource().connect()) as connection:
+                clocks.hold(connection, self.connector, self.connection, offset_s=offset_s)
+                connection.commit()
+        except (IntegrationError, psycopg.Error) as error:
+            # The next session measures it anew, with its first answer.
+            _log.warning("the source's clock could not be kept: %s", redact(str(error)))
+
+    def open(
+        self, *, offset_s: float = 0.0, sleep: Callable[[float], None] = time.sleep
+    ) -> RestSession:
+        """A session that is logged in; the caller closes it. `offset_s` is by how many seconds
+        the source's clock is known to be ahead of ours.
 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
@@ -74,8 +116,9 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             TypeAdapter(AuthHandler).validate_python(self.auth_handler),
             secrets,
             base_url=base_url,
+            offset_s=offset_s,
             clock=now,
-            sleep=time.sleep,
+            sleep=sleep,
             random=random.random,
         )
 
@@ -90,7 +133,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # holds no generic
     """Our side: the Postgres database and the landing zone, as the environment names them."""
 
-    def connect(self) -> psycopg.Connection:
+    def connect(self) -> psycopg.Connection[Any]:
         """A connection to the migrated database; starts the embedded server where none is named."""
         return open_store(Settings.find(create=True))
 

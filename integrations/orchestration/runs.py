@@ -48,9 +48,10 @@ def in_process_tags(run_id: str) -> dict[str, str]:
     return worker_tags(run_id) | {MAX_RETRIES_TAG: "0"}
 
 
-def mark_alive(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Writes onto a run which process executes it: called by the run's own step, first of all."""
-    instance.add_run_tags(run_id, worker_tags(run_id))
+def mark_alive(instance: dg.DagsterInstance, run_id: str, also: Mapping[str, str]) -> None:
+    """Writes onto a run which process executes it, and other tags: called by the run's own step,
+    first of all."""
+    instance.add_run_tags(run_id, worker_tags(run_id) | dict(also))
 
 
 def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -1,12 +1,12 @@
-"""Jobs and schedules: one job a connection, one schedule a stream.
+"""Jobs and schedules: one job a connection, one schedule for each stream and each feed.
 
 A job a stream would dominate the load of the definitions; a schedule chooses its stream's assets
-from the connection's job instead. Schedules tick every hour, at a minute of their own, and ask
-the store what is due: after an outage they find the holes, where a daily tick or an automation
-condition would leave them.
+from the connection's job instead. Schedules tick every hour (every five minutes where a file says
+so), at a minute of their own, and ask the store what is due: after an outage they find the holes,
+where a daily tick or an automation condition would leave them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from zlib import crc32
@@ -17,60 +17,80 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from integrations.connector_template.config_schema import SANDBOX
-from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.due import due
+from integrations.connector_template.connector import BoundFeed, BoundStream
+from integrations.connector_template.due import due, feed_due
 from integrations.names import StreamId
 from integrations.orchestration import keys
 from integrations.orchestration.partitions import partitions, range_tags
 from integrations.orchestration.resources import StoreResource, now
 from integrations.sandbox import address
 from integrations.settings import Settings
+from integrations.sync_state.cursors import CursorSync
 
 STREAM_TAG = "integrations/stream"
-"""The run tag by which runs of a stream are found in the UI."""
+"""The run tag by which runs of a stream, or of a feed, are found in the UI."""
 MOST_RUNS = 5
 """Runs a tick asks for at the most: one for each unbroken stretch of due windows, newest first."""
 
+Requested = Iterator[dg.RunRequest | dg.SkipReason]
+
 
 def connection_job(
-    connector: str, connection: str, streams: list[str]
+    connector: str, connection: str, assets: Iterable[dg.AssetKey]
 ) -> UnresolvedAssetJobDefinition:
-    """The one job of a connection: every stream's trio."""
-    ids = [StreamId(connector, connection, stream) for stream in streams]
+    """The one job of a connection, over the assets of all its streams and feeds."""
     return dg.define_asset_job(
         keys.job(connector, connection),
-        selection=dg.AssetSelection.assets(*(key for id_ in ids for key in keys.trio(id_))),
+        selection=dg.AssetSelection.assets(*assets),
         description=f"Syncs {connector}/{connection}.",
     )
 
 
 def stream_schedule(stream: BoundStream) -> dg.ScheduleDefinition:
-    """An hourly tick that requests what is due; running from the start where secrets resolve."""
-    minute = crc32(str(stream.id).encode()) % 60
+    """A tick that requests what is due; running from the start where secrets resolve."""
+    sync = stream.stream.sync
+    often = isinstance(sync, CursorSync) and sync.every == "5min"
+    return _schedule(
+        stream, often=often, requests=lambda store, at: requests(stream, store, at),
+    )  # fmt: skip
+
+
+def feed_schedule(feed: BoundFeed) -> dg.ScheduleDefinition:
+    """The same for a feed. While a process drains it, it is never due, and the ticks skip."""
+    often = feed.feed.every == "5min"
+    return _schedule(feed, often=often, requests=lambda store, at: feed_requests(feed, store, at))
+
+
+def _schedule(
+    reader: BoundStream | BoundFeed,
+    *,
+    often: bool,
+    requests: Callable[[StoreResource, datetime], Requested],
+) -> dg.ScheduleDefinition:
+    id_ = reader.id
+    place = crc32(str(id_).encode())
+    cron = f"{place % 5}-59/5 * * * *" if often else f"{place % 60} * * * *"
+    when = "every five minutes" if often else f"each hour at minute {place % 60}"
 
     @dg.schedule(
-        name=keys.schedule(stream.id),
-        job_name=keys.job(stream.id.connector, stream.id.connection),
-        cron_schedule=f"{minute} * * * *",
+        name=keys.schedule(id_),
+        job_name=keys.job(id_.connector, id_.connection),
+        cron_schedule=cron,
         execution_timezone="UTC",
-        default_status=_status(stream),
-        description=f"Requests the due windows of {stream.id}, each hour at minute {minute}.",
+        default_status=_status(reader),
+        description=f"Requests what is due of {id_}, {when}.",
         required_resource_keys={keys.STORE},
     )
-    def tick(
-        context: dg.ScheduleEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        if _in_progress(context.instance, stream.id):
-            yield dg.SkipReason(f"{stream.id} is still being synced")
+    def tick(context: dg.ScheduleEvaluationContext) -> Requested:
+        if _in_progress(context.instance, id_):
+            yield dg.SkipReason(f"{id_} is still being synced")
             return
-        yield from requests(stream, context.resources.store, context.scheduled_execution_time)
+        yield from requests(context.resources.store, context.scheduled_execution_time)
 
     return tick
 
 
-def requests(
-    stream: BoundStream, store: StoreResource, at: datetime
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def requests(stream: BoundStream, store: StoreResource, at: datetime) -> Requested:
     """The runs that a tick asks for: each stretch of due windows, or the full stream, once."""
     with closing(store.connect()) as connection:
         found = due(stream, connection, now=now())
@@ -79,15 +99,37 @@ def requests(
     definition = partitions(stream)
     for stretch in reversed(found[-MOST_RUNS:]):
         label = stretch[0].label if stretch else "-"
-        yield dg.RunRequest(
-            run_key=f"{stream.id}:{label}:{at:%Y-%m-%dT%H}",
-            asset_selection=keys.trio(stream.id),
-            tags={STREAM_TAG: str(stream.id)} | (range_tags(definition, stretch)),
-        )
+        tags = range_tags(definition, stretch)
+        yield _request(stream.id, keys.trio(stream.id), label=label, at=at, tags=tags)
 
 
-def _in_progress(instance: dg.DagsterInstance, stream: StreamId) -> bool:
-    """Whether a run of the stream is under way, whoever asked for it."""
+def feed_requests(feed: BoundFeed, store: StoreResource, at: datetime) -> Requested:
+    """The run that a tick asks for where a feed's position has grown old."""
+    with closing(store.connect()) as connection:
+        if not feed_due(feed, connection, now=now()):
+            yield dg.SkipReason(f"{feed.id} was read less than {feed.feed.every} ago")
+            return
+    yield _request(feed.id, [keys.feed(feed.id)], label="-", at=at, tags={})
+
+
+def _request(
+    reader: StreamId,
+    assets: Sequence[dg.AssetKey],
+    *,
+    label: str,
+    at: datetime,
+    tags: dict[str, str],
+) -> dg.RunRequest:
+    """A run that is asked for once a tick, however often the tick is evaluated."""
+    return dg.RunRequest(
+        run_key=f"{reader}:{label}:{at:%Y-%m-%dT%H:%M}",
+        asset_selection=list(assets),
+        tags={STREAM_TAG: str(reader)} | tags,
+    )
+
+
+def _in_progress(instance: dg.DagsterInstance, reader: StreamId) -> bool:
+    """Whether a run of the stream or feed is under way, whoever asked for it."""
     unfinished = dg.RunsFilter(
         statuses=[
             dg.DagsterRunStatus.QUEUED,
@@ -96,17 +138,17 @@ def _in_progress(instance: dg.DagsterInstance, stream: StreamId) -> bool:
             dg.DagsterRunStatus.STARTED,
         ],
     )
-    job = keys.job(stream.connector, stream.connection)
+    job = keys.job(reader.connector, reader.connection)
     return any(
-        keys.table(stream) in run.asset_selection if run.asset_selection else run.job_name == job
+        keys.table(reader) in run.asset_selection if run.asset_selection else run.job_name == job
         for run in instance.get_runs(unfinished)
     )
 
 
-def _status(stream: BoundStream) -> dg.DefaultScheduleStatus:
+def _status(reader: BoundStream | BoundFeed) -> dg.DefaultScheduleStatus:
     """RUNNING only where a run could log in: every secret is there, or the twin is."""
-    if stream.id.connection == SANDBOX:
+    if reader.id.connection == SANDBOX:
         ready = address.serving(Settings.find(create=True).home)
     else:
-        ready = stream.connection.ready()
+        ready = reader.connection.ready()
     return dg.DefaultScheduleStatus.RUNNING if ready else dg.DefaultScheduleStatus.STOPPED

@@ -31,7 +31,8 @@ from integrations.storage import locks
 
 INSTANCE_FILE = "dagster.yaml"
 STATE = "dagster.json"
-"""Written into the home while Dagster serves, for `down`: its parent may have been killed."""
+"""Written into the home while Dagster serves: for `down`, since its parent may have been killed,
+and for whoever asks it to load its definitions anew."""
 START_S = 120.0
 """How long a child may take to serve: definitions of many connectors load in tens of seconds."""
 STOP_S = 30.0
@@ -161,7 +162,7 @@ def dagster_dev(settings: Settings, *, port: int) -> Iterator[subprocess.Popen[b
             start_new_session=True,
         )
     state = settings.home / STATE
-    state.write_text(json.dumps(named(child.pid)))
+    state.write_text(json.dumps(named(child.pid) | {"port": port}))
     try:
         _wait(lambda: serves(port), child, f"Dagster does not start; see {log}")
         yield child

@@ -1,52 +1,55 @@
-"""What a stream's step does in Dagster: its windows one by one, each reported as it is done.
+"""What a stream's step does in Dagster: which way it goes, with what, and how its run ends.
 
-A window that fails is noted, with a ledger line and its checks; the others go on, and the run fails
-at the end with the list. The rest is not tried where it would fare the same: after a refused
-credential (sources block who keeps trying), a wrong setting, a source that stayed away for as long
-as its file lets us wait, and a database to which no connection can be made.
+Which assets are selected decides: with raw the source is asked, without it what is landed is gone
+through once more. A part that fails is noted, the others go on, and the run fails at the end with
+the list.
 """
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from typing import Literal
 
 import dagster as dg
-import psycopg
 
-from integrations.connector_template import pipeline
+from integrations.connector_template import loading, rewinding
 from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.pipeline import Checked, Run
-from integrations.errors import FixConfig, LedgerUnbalanced, RetryLater, StopConnection, StopStream
+from integrations.connector_template.run import Run
+from integrations.errors import FixConfig
 from integrations.names import Window
-from integrations.orchestration import checks, keys, report
-from integrations.orchestration.partitions import partitions, window
+from integrations.orchestration import keys, provenance, ways
+from integrations.orchestration.attempts import Attempts, Units, Work
+from integrations.orchestration.failures import failure
+from integrations.orchestration.partitions import key, partitions, window
+from integrations.orchestration.provenance import UNKNOWN
 from integrations.orchestration.resources import ConnectionResource, StoreResource, now
 from integrations.orchestration.retries import retried
 from integrations.orchestration.runs import mark_alive
-from integrations.redaction import redact, redacted, scrub
-from integrations.storage.landing import LandingZone, Manifest
-from integrations.storage.ledger import Cause, LedgerEntry, Status
-from integrations.transport.rest import RestSession
-
-UNTOLD = "beyond the ledger"
-"""The metadata of a run's failure that holds what of it no ledger line says, one a line."""
-
-MOST_AWAY = 2
-"""Windows in a row for which the source may be waited for in vain."""
+from integrations.orchestration.telling import Teller, Telling
+from integrations.redaction import redact, scrub
+from integrations.storage import positions
+from integrations.storage.ledger import Cause
+from integrations.sync_state.cursors import CursorSync
+from integrations.sync_state.windows import WindowSync
 
 
 class SyncConfig(dg.Config):
-    """`accept`: load the good records of a landing although too many of it were refused."""
+    """`accept`: load the good records of a landing although too many of it were refused, or would
+    be deleted. `mode` is for streams that are read by cursor: `full` reads from the start, `since`
+    from the moment that `since` says (ISO 8601). `rebuild`: make all rows anew from what is landed,
+    after a change of the key; choose canonical and the table without raw.
+    """
 
     accept: bool = False
+    mode: Literal["incremental", "full", "since"] = "incremental"
+    since: str | None = None
+    rebuild: bool = False
 
 
 def sync_stream(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncConfig) -> None:
-    """The body of a stream's step. Raises `dg.Failure` that lists the windows that failed."""
-    mark_alive(context.instance, context.run.run_id)
+    """The body of a stream's step. Raises `dg.Failure` that lists what failed."""
+    told = provenance.run_tags(stream.id, _mapping(stream, context))
+    mark_alive(context.instance, context.run.run_id, told)
     _refuse_nothing(stream, context)
     try:
         _sync(stream, context, config)
@@ -57,21 +60,81 @@ def sync_stream(stream: BoundStream, context: dg.AssetExecutionContext, config: 
 
 
 def _sync(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncConfig) -> None:
+    pulls = keys.raw(stream.id) in context.selected_asset_keys
+    since = _since(stream, config, pulls=pulls, loads=keys.table(stream.id) in _selected(context))
+    with ExitStack() as stack:
+        work = _work(stream, context, config, stack)
+        if config.mode != "incremental":
+            _rewind(work, context, since)
+        spans = _spans(stream, context)
+        attempts = Attempts(work)
+        attempts.make(_way(work, spans, config))
+        # Also what fails to be told is a failure, but of what is committed.
+        unheard = work.teller.telling.again()
+        if pulls:
+            _tidy(work)
+        windows = len(spans) if None not in spans else 0
+        outcome = attempts.outcome(windows)
+        if outcome or unheard:
+            left = windows - attempts.tried if not config.rebuild else 0
+            rest = [f"{left} windows were not tried"] if left else []
+            text = "\n".join([*outcome, *unheard])
+            raise failure(text, untold=[*attempts.untold, *rest, *unheard])
+
+
+def _work(
+    stream: BoundStream, context: dg.AssetExecutionContext, config: SyncConfig, stack: ExitStack
+) -> Work:
+    """All that is needed, opened; `stack` closes it."""
     store: StoreResource = getattr(context.resources, keys.STORE)
     source: ConnectionResource = getattr(
         context.resources, keys.connection(stream.id.connector, stream.id.connection)
     )
-    selected = frozenset(context.selected_asset_keys)
-    with ExitStack() as stack:
-        connection = stack.enter_context(closing(store.connect()))
-        pipeline.refuse_changed(stream, connection=connection)
-        # Without raw this is a replay: no secret is read and the source hears nothing of it.
-        pulls = keys.raw(stream.id) in selected
-        session = stack.enter_context(source.open()) if pulls else None
-        run = _run(context, config, pulls=pulls)
-        step = Step(stream, context, run, store, connection, store.zone(), session, selected)
-        stack.callback(step.close)
-        step.windows()
+    connection = stack.enter_context(closing(store.connect()))
+    if not config.rebuild:
+        loading.refuse_changed(stream, connection=connection)
+    # Without raw this is a replay: no secret is read and the source hears nothing of it.
+    pulls = keys.raw(stream.id) in _selected(context)
+    session = stack.enter_context(source.session(connection)) if pulls else None
+    telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)
+    teller = Teller(stream, _mapping(stream, context), _selected(context), telling)
+    work = Work(
+        stream, _run(context, config, pulls=pulls), store.connect, connection, store.zone(),
+        session, teller, now, context.log,
+    )  # fmt: skip
+    stack.callback(work.close)
+    return work
+
+
+def _way(work: Work, spans: ways.Spans, config: SyncConfig) -> Units:
+    if config.rebuild:
+        return ways.rebuilt(work, _every_window(work))
+    return ways.replayed(work, spans) if work.session is None else ways.pulled(work, spans)
+
+
+def _spans(stream: BoundStream, context: dg.AssetExecutionContext) -> ways.Spans:
+    """The selected windows and their partitions; None for a stream that has none."""
+    definition = partitions(stream)
+    if definition is None:
+        return {None: None}
+    return {window(definition, key): key for key in context.partition_keys}
+
+
+def _every_window(work: Work) -> Mapping[Window, str]:
+    sync, definition = work.stream.stream.sync, partitions(work.stream)
+    if definition is None or not isinstance(sync, WindowSync):
+        return {}
+    windows = sync.windows(work.stream.connection.begins_at, work.clock())
+    return {window: key(definition, window) for window in windows}
+
+
+def _selected(context: dg.AssetExecutionContext) -> frozenset[dg.AssetKey]:
+    return frozenset(context.selected_asset_keys)
+
+
+def _mapping(stream: BoundStream, context: dg.AssetExecutionContext) -> str:
+    """The mapping's hash from when this process loaded it; the file may have changed since."""
+    return context.assets_def.specs_by_key[keys.canonical(stream.id)].code_version or UNKNOWN
 
 
 def _refuse_nothing(stream: BoundStream, context: dg.AssetExecutionContext) -> None:
@@ -85,17 +148,53 @@ def _refuse_nothing(stream: BoundStream, context: dg.AssetExecutionContext) -> N
         raise failure(f"{stream.id} is read window by window: choose partitions")
 
 
-def failure(
-    description: str, error: Exception | None = None, *, untold: Sequence[str] | None = None
-) -> dg.Failure:
-    """What Dagster keeps of an error: its words and its trace without the secrets in it. `untold`
-    is what of the words is in no ledger line, None for all of them."""
-    metadata: dict[str, dg.MetadataValue] = {}
-    if error is not None:
-        metadata["trace"] = dg.MetadataValue.md(f"```\n{redacted(error)}\n```")
-    if untold is not None:
-        metadata[UNTOLD] = dg.MetadataValue.text(redact("\n".join(untold)))
-    return dg.Failure(redact(description), metadata=metadata, allow_retries=False)
+def _since(stream: BoundStream, config: SyncConfig, *, pulls: bool, loads: bool) -> datetime | None:
+    """The moment of `since`; raises FixConfig for a config that this run cannot fulfil."""
+    where, cursor = str(stream.id), isinstance(stream.stream.sync, CursorSync)
+    if config.rebuild and (pulls or not loads):
+        raise FixConfig(
+            "a rebuild makes rows from what is landed",
+            where=where,
+            todo="Choose canonical and the table, without raw.",
+        )
+    if config.mode != "incremental" and not pulls:
+        raise FixConfig(
+            f"mode {config.mode} says how the source is read, and this run does not read it",
+            where=where,
+            todo="Choose raw too.",
+        )
+    if (config.mode == "since") != (config.since is not None):
+        raise FixConfig("`mode: since` and the moment `since` go together", where=where)
+    if config.since is None:
+        return None
+    if not cursor:
+        raise FixConfig(
+            "only a stream that is read by cursor can be read since a moment",
+            where=where,
+            todo="Choose the windows from then on, where it has any.",
+        )
+    try:
+        moment = datetime.fromisoformat(config.since)
+    except ValueError:
+        raise FixConfig(f"{config.since!r} is no time: write 2026-01-31", where=where) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _rewind(work: Work, context: dg.AssetExecutionContext, since: datetime | None) -> None:
+    """Has a cursor stream begin anew; a run that takes up a failed one goes on where that was.
+    Other streams are read whole by what is selected."""
+    if not isinstance(work.stream.stream.sync, CursorSync):
+        return
+    reset = positions.last_reset(work.connection, work.stream.id)
+    work.connection.rollback()
+    taken_up = (context.instance.get_run_record_by_id(run_id) for run_id in work.run.retried)
+    made = (one.create_timestamp for one in taken_up if one is not None)
+    if reset and any(reset.at >= moment.replace(tzinfo=UTC) for moment in made):
+        return
+    rewinding.rewind(
+        work.stream, to=since,
+        connection=work.connection, run_id=work.run.run_id, clock=work.clock,
+    )  # fmt: skip
 
 
 def _run(context: dg.AssetExecutionContext, config: SyncConfig, *, pulls: bool) -> Run:
@@ -108,204 +207,9 @@ def _run(context: dg.AssetExecutionContext, config: SyncConfig, *, pulls: bool) 
     return Run(run.run_id, run.root_run_id or run.run_id, cause, config.accept, continued)
 
 
-@dataclass
-class Step:
-    """One run of a stream's step, over the windows that were selected."""
-
-    stream: BoundStream
-    context: dg.AssetExecutionContext
-    run: Run
-    store: StoreResource
-    connection: psycopg.Connection
-    zone: LandingZone
-    session: RestSession | None
-    selected: frozenset[dg.AssetKey]
-    failures: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
-    unheard: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
-    away: int = 0
-    stopped: bool = False
-
-    def windows(self) -> None:
-        """Every selected window, or the stream once; raises `dg.Failure` naming what failed."""
-        definition = partitions(self.stream)
-        todo: list[str | None] = list(self.context.partition_keys) if definition else [None]
-        tried = 0
-        for partition in todo:
-            span = window(definition, partition) if definition and partition else None
-            tried += 1
-            self._guarded(span, partition)
-            if self.stopped:
-                break
-        outcome = self._outcome(len(todo), tried)
-        unheard = self._tell_again()
-        if self.session is not None:
-            self._tidy()
-        if outcome or unheard:
-            left = [f"{len(todo) - tried} windows were not tried"] if tried < len(todo) else []
-            text = "\n".join([*outcome, *unheard])
-            raise failure(text, untold=[*self.untold, *left, *unheard])
-
-    def close(self) -> None:
-        """Closes the connection that it ended with."""
-        self.connection.close()
-
-    def _tidy(self) -> None:
-        """Old landings go. That they cannot is no reason to call a sync failed."""
-        try:
-            pipeline.prune(self.stream, connection=self.connection, zone=self.zone, clock=now)
-        except Exception as error:  # noqa: BLE001  # said, and tried again by the next run
-            self.context.log.warning(f"old landings could not be removed: {redact(str(error))}")
-
-    def _outcome(self, selected: int, tried: int) -> list[str]:
-        """What failed, one a line, below how many did and did not; nothing when none did."""
-        if partitions(self.stream) is None or not self.failures:
-            return self.failures
-        failed = len(self.failures)
-        left = f", {selected - tried} were not tried" if tried < selected else ""
-        listed = [f"- {one}" for one in self.failures]
-        return [f"{failed} of {selected} windows failed, {tried - failed} are done{left}:", *listed]
-
-    def _guarded(self, span: Window | None, partition: str | None) -> None:
-        """One window; whatever it raises is noted."""
-        began = now()
-        try:
-            self._one(span, partition)
-        except Exception as error:  # noqa: BLE001  # noted, shown, and raised at the end
-            self.stopped = self.stopped or isinstance(error, StopConnection | FixConfig)
-            self._note(error, span, began)
-
-    def _note(self, error: Exception, span: Window | None, began: datetime) -> None:
-        """A window that failed: in the ledger, in the list and in the log."""
-        said = f"{f'{span}: ' if span else ''}{redact(str(error))}"
-        try:
-            # Always anew: the failure may be that the old one broke, noticed or not.
-            self.connection.close()
-            self.connection = self.store.connect()
-            pipeline.note_failure(
-                self.stream, span, error,
-                connection=self.connection, run=self.run, began_at=began, clock=now,
-            )  # fmt: skip
-        except Exception as unable:  # noqa: BLE001  # the window's own error is the one to show
-            self.stopped = True
-            said = f"{said} (not in the ledger: {redact(str(unable))})"
-            self.untold.append(said)
-        self.failures.append(said)
-        with suppress(Exception):  # Dagster's storage may be what fails
-            self.context.log.error(redacted(error))
-
-    def _one(self, span: Window | None, partition: str | None) -> None:
-        """Lands, checks and loads one window, as far as its assets are selected."""
-        manifest = self._manifest(span, partition)
-        if keys.table(self.stream.id) in self.selected:
-            self._load(manifest, partition)
-        elif keys.canonical(self.stream.id) in self.selected:
-            self._check_only(manifest, partition)
-
-    def _manifest(self, span: Window | None, partition: str | None) -> Manifest:
-        if self.session is None:
-            known = self.zone.newest(self.stream.id, window=span)
-            if known is None:
-                raise StopStream(
-                    "there is no landing to replay", todo="Materialize the raw asset first."
-                )
-            return known
-        try:
-            manifest = pipeline.land(
-                self.stream, span,
-                session=self.session, zone=self.zone, run=self.run, clock=now,
-            )  # fmt: skip
-        except RetryLater:
-            # Waited for as long as may be waited. One such window may be a bad one; of two in a
-            # row the source is away, and every other window would wait as long.
-            self.away += 1
-            self.stopped = self.away >= MOST_AWAY
-            raise
-        self.away = 0
-        self._log(report.landed(self.stream, manifest, partition=partition))
-        return manifest
-
-    def _load(self, manifest: Manifest, partition: str | None) -> None:
-        with self._failing_checks(partition):
-            found, entry = pipeline.load(
-                self.stream, manifest,
-                connection=self.connection, zone=self.zone, run=self.run, clock=now,
-            )  # fmt: skip
-        if entry.status == "blocked":
-            self._blocked(found, manifest)
-        tell = partial(self._tell, found, entry, partition)
-        try:
-            tell()
-        except Exception as error:  # noqa: BLE001  # the window is committed, and not to be undone
-            self.unheard.append((str(manifest.window or self.stream.id), tell))
-            with suppress(Exception):
-                self.context.log.warning(f"to be told again: {redact(str(error))}")
-
-    def _tell(self, found: Checked, entry: LedgerEntry, partition: str | None) -> None:
-        """What Dagster hears of a load that is committed."""
-        self._log_checked(found, entry.status, partition)
-        # Canonical and table are green only for what was loaded.
-        if entry.status != "blocked":
-            self._log(report.loaded(self.stream, entry, partition=partition))
-        # The last of a window's events: with it, all of them are known to have arrived.
-        self._check(checks.BALANCE, partition)
-
-    def _tell_again(self) -> list[str]:
-        """What could not be told at once; gives what cannot be told now either."""
-        failed = []
-        for where, tell in self.unheard:
-            try:
-                tell()
-            except Exception as error:  # noqa: BLE001  # said, so that the run is red
-                failed.append(
-                    f"{where}: committed, but Dagster could not be told "
-                    f"({redact(str(error))}): materialize it again"
-                )
-        return failed
-
-    def _blocked(self, found: Checked, manifest: Manifest) -> None:
-        share = f"{found.refused} of {found.received} records were refused"
-        self.failures.append(f"{manifest.window or self.stream.id}: blocked, {share}")
-
-    def _check_only(self, manifest: Manifest, partition: str | None) -> None:
-        with self._failing_checks(partition):
-            found = pipeline.check(self.stream, manifest, zone=self.zone)
-        status = found.status(accept=self.run.accept)
-        self._log_checked(found, status, partition)
-        if status == "blocked":
-            self._blocked(found, manifest)
-            self.untold.append(self.failures[-1])
-
-    def _log_checked(self, found: Checked, status: Status, partition: str | None) -> None:
-        """What the canonical layer said: first what was made, then the checks of it."""
-        if status != "blocked" and keys.canonical(self.stream.id) in self.selected:
-            self._log(report.checked(self.stream, found, partition=partition))
-        self._check(checks.STRUCTURE, partition)
-        self._log(report.error_share(self.stream, found, status=status, partition=partition))
-
-    @contextmanager
-    def _failing_checks(self, partition: str | None) -> Iterator[None]:
-        """The check that fails with an error of what runs inside."""
-        try:
-            yield
-        except StopStream as error:
-            self._check(checks.STRUCTURE, partition, error)
-            raise
-        except LedgerUnbalanced as error:
-            self._check(checks.BALANCE, partition, error)
-            raise
-
-    def _check(self, name: str, partition: str | None, error: Exception | None = None) -> None:
-        words = redact(str(error)) if error else None
-        passed = error is None
-        self._log(
-            checks.evaluation(
-                name, self.stream.id, passed=passed, partition=partition, description=words
-            )
-        )
-
-    def _log(self, event: dg.AssetMaterialization | dg.AssetCheckEvaluation) -> None:
-        sys.audit("integrations.reporting", str(self.stream.id))
-        if isinstance(event, dg.AssetCheckEvaluation):
-            event = checks.targeted(event, self.context.instance)
-        self.context.log_event(event)
+def _tidy(work: Work) -> None:
+    """Old landings go. That they cannot is no reason to call a sync failed."""
+    try:
+        loading.prune(work.stream.id, connection=work.connection, zone=work.zone, clock=now)
+    except Exception as error:  # noqa: BLE001  # said, and tried again by the next run
+        work.log.warning(f"old landings could not be removed: {redact(str(error))}")

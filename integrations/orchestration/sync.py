@@ -1,7 +1,9 @@
-"""Syncs streams from the command line: the same jobs and steps as the UI's, run in this process.
+"""Syncs streams and feeds from the command line: the same jobs and steps as the UI's, run in this
+process.
 
 What is chosen first becomes a plan, of which nothing has run; then each item is one Dagster run
-over an unbroken stretch of windows (or one full reading), and its outcome is read from the ledger.
+over an unbroken stretch of windows (or one full reading, or one turn of a feed), and its outcome is
+read from the ledger.
 """
 
 import uuid
@@ -13,22 +15,23 @@ from typing import Any
 
 import dagster as dg
 import psycopg
-from dagster._core.execution.plan.objects import ErrorSource
 
-from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.due import due
+from integrations.connector_template.connector import BoundFeed, BoundStream
+from integrations.connector_template.due import due, feed_due
 from integrations.monitoring.ledger import of_runs
 from integrations.names import Window
 from integrations.orchestration import keys
+from integrations.orchestration.failures import unexplained
+from integrations.orchestration.feed_report import Said
 from integrations.orchestration.partitions import partitions, range_tags
 from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.runs import in_process_tags
 from integrations.orchestration.schedules import STREAM_TAG
-from integrations.orchestration.step import UNTOLD
 from integrations.storage.ledger import LedgerEntry
 from integrations.sync_state.windows import WindowSync, rounded_out, stretches
 
-OnWindow = Callable[[BoundStream], None]
+Reader = BoundStream | BoundFeed
+OnWindow = Callable[[Reader], None]
 
 
 @dataclass(frozen=True)
@@ -43,35 +46,45 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Planned:
-    """A stream and the stretches of windows to sync, one run each."""
+    """A stream, or feed, and the stretches of windows to sync, one run each; a stretch without a
+    window is one full reading, or one turn."""
 
-    stream: BoundStream
+    stream: Reader
     stretches: list[list[Window]]
 
     @property
+    def windowed(self) -> bool:
+        """Whether a stretch of time can be asked of it."""
+        stream = self.stream
+        return isinstance(stream, BoundStream) and isinstance(stream.stream.sync, WindowSync)
+
+    @property
     def windows(self) -> int:
-        """How many loads this is: windows, or one for each full reading."""
+        """How many loads this is: windows, or one for each full reading or turn."""
         return sum(len(stretch) or 1 for stretch in self.stretches)
 
 
 def plan(
-    streams: Iterable[BoundStream], wanted: Wanted, store: StoreResource, *, now: datetime
+    streams: Iterable[Reader], wanted: Wanted, store: StoreResource, *, now: datetime
 ) -> list[Planned]:
-    """What would be run, stream by stream; a stream of which nothing is wanted has no stretch."""
+    """What would be run, one by one; a stream of which nothing is wanted has no stretch."""
     with closing(store.connect()) as connection:
         return [Planned(one, _stretches(one, wanted, connection, now)) for one in streams]
 
 
 def _stretches(
-    stream: BoundStream, wanted: Wanted, connection: psycopg.Connection[Any], now: datetime
+    stream: Reader, wanted: Wanted, connection: psycopg.Connection[Any], now: datetime
 ) -> list[list[Window]]:
+    timed = wanted.begin is not None or wanted.end is not None
+    if isinstance(stream, BoundFeed):
+        asked = wanted.full or feed_due(stream, connection, now=now)
+        return [[]] if asked and not timed else []
     sync, begins = stream.stream.sync, stream.connection.begins_at
     if not isinstance(sync, WindowSync):
-        timed = wanted.begin is not None or wanted.end is not None
         return [] if timed else [[]] if wanted.full else due(stream, connection, now=now)
     if wanted.full:
         return stretches(list(sync.windows(begins, now)))
-    if wanted.begin is None and wanted.end is None:
+    if not timed:
         return due(stream, connection, now=now)
     # Within what can have windows at all: a day far away has neither a name nor a next day.
     begin, end = max(wanted.begin or begins, begins), min(wanted.end or now, now)
@@ -85,15 +98,17 @@ def _stretches(
 @dataclass(frozen=True)
 class Outcome:
     """What became of a stream: the sums of its ledger lines, and what the runs said that failed
-    without leaving one."""
+    without leaving one. A feed's are also the lines of the streams that it spoke of."""
 
-    stream: BoundStream
+    stream: Reader
     windows: int = 0
     entries: list[LedgerEntry] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
 
     def total(self, name: str) -> Any:
-        """The sum of one of the ledger's numbers."""
+        """The sum of one of the ledger's numbers, each unit counted once."""
+        if isinstance(self.stream, BoundFeed):
+            return Said.among(self.entries, self.stream.id).total(name)
         return sum(getattr(entry, name) or 0 for entry in self.entries)
 
     @property
@@ -115,7 +130,8 @@ class Outcome:
     @property
     def errors(self) -> list[str]:
         """Why it failed, as far as it did."""
-        return [entry.error for entry in self.entries if entry.error] + self.unexplained
+        told = [entry.error for entry in self.entries if entry.error]
+        return list(dict.fromkeys(told)) + self.unexplained
 
 
 def execute(
@@ -124,62 +140,49 @@ def execute(
     instance: dg.DagsterInstance,
     *,
     accept: bool = False,
+    replay: bool = False,
+    rebuild: bool = False,
     on_window: OnWindow,
 ) -> Outcome:
-    """Runs what is planned for a stream, in this process; failures are in the outcome.
+    """Runs what is planned for a stream, in this process; failures are in the outcome. A `replay`
+    does without raw, and `rebuild` makes one of the rows under another key.
 
     Raises KeyboardInterrupt when a person interrupts it; what was committed is kept.
     """
     stream = planned.stream
+    assets = [keys.feed(stream.id)] if isinstance(stream, BoundFeed) else keys.trio(stream.id)
+    config = {"accept": accept} | ({"rebuild": True} if rebuild else {})
+    definition = partitions(stream) if isinstance(stream, BoundStream) else None
     job = defs.resolve_job_def(keys.job(stream.id.connector, stream.id.connection))
     failures: dict[str, str] = {}
     for stretch in planned.stretches:
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, lambda event: _heard(event, stream, on_window))
         result = job.execute_in_process(
-            run_config=_run_config(stream, accept=accept),
+            run_config=_run_config(stream, config),
             instance=instance,
-            asset_selection=keys.trio(stream.id),
+            asset_selection=assets[1:] if replay else assets,
             tags=in_process_tags(run_id)
             | {STREAM_TAG: str(stream.id)}
-            | range_tags(partitions(stream), stretch),
+            | range_tags(definition, stretch),
             run_id=run_id,
             raise_on_error=False,
         )
-        failures[run_id] = "" if result.success else _said(result)
+        failures[run_id] = "" if result.success else unexplained(result)
     with closing(StoreResource().connect()) as connection:
         entries = of_runs(connection, list(failures))
-    unexplained = [why for why in failures.values() if why]
-    return Outcome(stream, planned.windows, entries, unexplained)
+    return Outcome(stream, planned.windows, entries, [why for why in failures.values() if why])
 
 
-def _said(result: dg.ExecuteInProcessResult) -> str:
-    """What a run that failed says beyond its ledger lines; nothing when these say it all.
-
-    Raises KeyboardInterrupt when it was interrupted: Dagster makes a failure of that.
-    """
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.error_source is ErrorSource.INTERRUPT:
-                raise KeyboardInterrupt
-            told = data.user_failure_data
-            if told and UNTOLD in told.metadata:
-                return str(told.metadata[UNTOLD].value)
-            error = data.error and (data.error.cause or data.error)
-            return (told and told.description) or (error.message.strip() if error else "")
-    return "its run failed outside of its step; the Dagster UI says why"
-
-
-def _run_config(stream: BoundStream, *, accept: bool) -> dict[str, Any]:
+def _run_config(stream: Reader, config: dict[str, bool]) -> dict[str, Any]:
     """The step's config; Dagster's own lines stay off the terminal, they are in the UI."""
     return {
-        "ops": {keys.op(stream.id): {"config": {"accept": accept}}},
+        "ops": {keys.op(stream.id): {"config": config}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
 
 
-def _heard(event: dg.EventLogEntry, stream: BoundStream, on_window: OnWindow) -> None:
+def _heard(event: dg.EventLogEntry, stream: Reader, on_window: OnWindow) -> None:
     happened = event.dagster_event
     if happened is None or not happened.is_step_materialization:
         return

@@ -5,64 +5,125 @@ window that is committed, and so never due again, but not green in the UI. Only 
 a run can be such a one.
 """
 
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, Self
 
 import dagster as dg
+import psycopg
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from integrations.names import StreamId
-from integrations.orchestration import checks, keys
+from integrations.orchestration import checks, feed_report, keys, provenance
+from integrations.orchestration.feed_report import FEED
 from integrations.orchestration.partitions import FORMAT
+from integrations.orchestration.provenance import Origin
 from integrations.orchestration.resources import StoreResource
 from integrations.storage.ledger import FATES
 
 _LAST = f"""
 SELECT l.connector, l.connection, l.stream, l.status, s.cadence, p.window_start,
-       l.received, l.{", l.".join(FATES)}
+       l.landing, l.received, l.{", l.".join(FATES)}
 FROM integrations.ledger l
 JOIN integrations.streams s USING (connector, connection, stream)
 JOIN integrations.positions p USING (connector, connection, stream, "window", landing)
 WHERE l.run_id = %s AND l.status IN ('ok', 'warn')
+  AND s.key IS NOT NULL  -- a feed has no key, and is another asset
 ORDER BY l.id DESC LIMIT 1
 """
 
 
 def tell_last_commit(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Reports the run's last commit, without a run, unless Dagster knows of it; whether it did."""
+    run = instance.get_run_by_id(run_id)
+    tags = run.tags if run else {}
     with closing(StoreResource().connect()) as connection:
-        line = connection.execute(_LAST, [run_id]).fetchone()
-    if line is None:
-        return False
-    stream, (status, cadence, start, received) = StreamId(*line[:3]), line[3:7]
-    fates = dict(zip(FATES, line[7:], strict=True))
-    partition = _utc(start).strftime(FORMAT[cadence]) if cadence else None
-    if _told(instance, keys.table(stream), run_id, partition):
-        return False
-    counted = {
-        keys.canonical(stream): {"received": received, "refused": fates["quarantined"]},
-        keys.table(stream): fates,
-    }
-    for key, metadata in counted.items():
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(key, partition=partition, metadata=metadata)
-        )
+        found = connection.execute(_LAST, [run_id]).fetchone()
+        connection.rollback()
+        told = _tell_feed(instance, connection, tags, run_id)
+    if found is None:
+        return told
+    line = _Line.of(found)
+    if _told(instance, keys.table(line.stream), run_id, line.partition):
+        return told
+    mapping = provenance.mapping_of(tags, line.stream)
+    for event in _materializations(line, Origin(mapping, line.landing), instance):
+        instance.report_runless_asset_event(event)
     for name in (checks.STRUCTURE, checks.BALANCE, checks.ERROR_SHARE):
-        warned = name == checks.ERROR_SHARE and status == "warn"
+        warned = name == checks.ERROR_SHARE and line.status == "warn"
         evaluation = checks.evaluation(
-            name, stream, passed=not warned, warn=warned, partition=partition
+            name, line.stream, passed=not warned, warn=warned, partition=line.partition
         )
         instance.report_runless_asset_event(checks.targeted(evaluation, instance))
     return True
 
 
+def _tell_feed(
+    instance: dg.DagsterInstance,
+    connection: psycopg.Connection[Any],
+    tags: Mapping[str, str],
+    run_id: str,
+) -> bool:
+    """The same of the feed that the run was reading, if it was."""
+    if FEED not in tags:
+        return False
+    feed = StreamId(*tags[FEED].split("/"))
+    if _told(instance, keys.feed(feed), run_id, None):
+        return False
+    return feed_report.tell_for_dead_run(instance, connection, feed, run_id)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What the ledger says of a commit."""
+
+    stream: StreamId
+    status: str
+    partition: str | None
+    landing: str
+    received: int
+    fates: dict[str, int]
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Self:
+        status, cadence, start, landing, received = row[3:8]
+        partition = start.astimezone(UTC).strftime(FORMAT[cadence]) if cadence else None
+        fates = dict(zip(FATES, row[8:], strict=True))
+        return cls(StreamId(*row[:3]), status, partition, landing, received, fates)
+
+
+def _materializations(
+    line: _Line, origin: Origin, instance: dg.DagsterInstance
+) -> list[dg.AssetMaterialization]:
+    """What the run would have said of canonical and of the table, as far as it is known."""
+    partition = line.partition
+    return [
+        dg.AssetMaterialization(
+            keys.canonical(line.stream),
+            partition=partition,
+            metadata={"received": line.received, "refused": line.fates["quarantined"]},
+            tags=provenance.of_canonical(
+                line.stream, origin, partition=partition, instance=instance
+            ),
+        ),
+        dg.AssetMaterialization(
+            keys.table(line.stream),
+            partition=partition,
+            metadata=line.fates,
+            tags=provenance.of_table(origin),
+        ),
+    ]
+
+
 def _told(
-    instance: dg.DagsterInstance, table: dg.AssetKey, run_id: str, partition: str | None
+    instance: dg.DagsterInstance, asset: dg.AssetKey, run_id: str, partition: str | None
 ) -> bool:
     """Whether the last event of the run's own report has arrived."""
     found = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(table, checks.BALANCE),
+        dg.AssetCheckKey(asset, checks.BALANCE),
         limit=10,
         partition_filter=PartitionKeyFilter(key=partition),
     )
@@ -70,7 +131,3 @@ def _told(
         record.run_id == run_id and record.status != AssetCheckExecutionRecordStatus.PLANNED
         for record in found
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)

@@ -1,9 +1,12 @@
-"""A charge in Stripe's words, the largest of its objects: https://docs.stripe.com/api/charges."""
+"""A charge in Stripe's words, the largest of its objects: https://docs.stripe.com/api/charges.
+
+And its dispute, which the twin does not serve but tells of in its events.
+"""
 
 from typing import Any
 
 from integrations.sandbox.stripe_facts import Charge
-from integrations.sandbox.stripe_names import BANKS, CARDS, GOODS
+from integrations.sandbox.stripe_names import BANKS, CARDS, DAY, EVIDENCE, GOODS
 
 Body = dict[str, Any]
 
@@ -68,6 +71,40 @@ def charge_body(charge: Charge, now: int) -> Body:
         "receipt_url": f"https://pay.stripe.com/receipts/payment/{charge.stem}{charge.number}",
         "refunded": back >= charge.amount,
         "status": status,
+    }
+
+
+def dispute_body(charge: Charge) -> Body:
+    """The charge's dispute as it is opened: https://docs.stripe.com/api/disputes."""
+    opened = charge.disputed_at or 0
+    card: Body = {"brand": CARDS[charge.number % len(CARDS)][0], "case_type": "chargeback"}
+    card |= {"network_reason_code": "10.4"}
+    return {
+        "id": charge.dispute,
+        "object": "dispute",
+        "amount": charge.amount,
+        "balance_transactions": [],
+        "charge": charge.id,
+        "created": opened,
+        "currency": charge.currency,
+        "enhanced_eligibility_types": [],
+        "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
+        "evidence_details": {
+            "due_by": opened + 14 * DAY,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": False,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": charge.payment_intent,
+        "payment_method_details": {"card": card, "type": "card"}
+        if charge.method == "card"
+        else None,
+        "reason": "fraudulent",
+        "status": "needs_response",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 ID = re.compile(r"[a-z]{2,4}_[A-Za-z0-9]{10,}")
+TYPE = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 CURRENCY = re.compile("[a-z]{3}")
 EPOCHS = range(1, 2**33)
 MINOR = range(-(2**53), 2**53)
@@ -22,7 +23,7 @@ Expandable = str | dict[str, Any]
 
 
 class Object(msgspec.Struct):
-    """What all five have.
+    """What all of them have.
 
     Ranges are checked by hand: with `msgspec.Meta` the interpreter crashes at exit now and then
     (https://github.com/msgspec/msgspec/issues/717).
@@ -163,12 +164,38 @@ class Payout(Money):
     type: Literal["bank_account", "card"]
 
 
+class EventData(msgspec.Struct):
+    object: dict[str, Any]
+    previous_attributes: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class EventRequest(msgspec.Struct):
+    id: str | None
+    idempotency_key: str | None
+
+
+class Event(Object):
+    object: Literal["event"]
+    api_version: str | None
+    data: EventData
+    livemode: bool
+    pending_webhooks: int
+    request: EventRequest | None
+    type: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not TYPE.fullmatch(self.type):
+            raise ValueError(f"{self.type!r} is no type of an event")
+
+
 SHAPES: dict[str, type[msgspec.Struct]] = {
     "charges": Charge,
     "refunds": Refund,
     "balance_transactions": BalanceTransaction,
     "customers": Customer,
     "payouts": Payout,
+    "events": Event,
 }
 
 

@@ -64,6 +64,7 @@ class Charge(Fact, frozen=True, kw_only=True, gc=False):
     number: int
     refunds: tuple[Refund, ...] = ()
     disputed_at: int | None = None
+    dispute: str = ""
 
     @property
     def payment_intent(self) -> str:
@@ -92,6 +93,13 @@ class Payout(Fact, frozen=True, kw_only=True, gc=False):
     failed: bool
     txn: str
     failure_txn: str
+
+
+class Event(Fact, frozen=True, kw_only=True, gc=False):
+    """Something that happened to `subject` at `created`; `type` is Stripe's word for it."""
+
+    type: str
+    subject: Fact
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from random import Random
 from typing import NamedTuple
 
 DAY = 86_400
+API_VERSION = "2026-10-28.endive"
+"""Of the shop's account: what a request without a version gets, and what its events are in."""
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 CURRENCIES = (("eur", "usd", "gbp", "jpy", "kwd", "sek"), (56, 19, 12, 7, 3, 3))
@@ -25,6 +27,16 @@ SETTLES_AS: dict[str, tuple[str, float | None]] = {
     "sek": ("eur", 0.08735),
 }
 """The balance a charge lands on and the rate on the way, from minor units to minor units."""
+EVIDENCE = (
+    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure"
+    " cancellation_rebuttal customer_communication customer_email_address customer_name"
+    " customer_purchase_ip customer_signature duplicate_charge_documentation"
+    " duplicate_charge_explanation duplicate_charge_id product_description receipt refund_policy"
+    " refund_policy_disclosure refund_refusal_explanation service_date service_documentation"
+    " shipping_address shipping_carrier shipping_date shipping_documentation"
+    " shipping_tracking_number uncategorized_file uncategorized_text"
+).split()
+"""What a shop may bring up against a dispute; this one never does."""
 METHODS = (("card", "ideal", "sepa_debit"), (62, 32, 6))
 REASONS = ("requested_by_customer", "requested_by_customer", "duplicate", "fraudulent", None)
 DECLINES = (

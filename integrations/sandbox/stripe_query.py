@@ -16,6 +16,7 @@ EQUAL = {
     "balance_transactions": ("currency", "source", "type"),
     "customers": ("email",),
     "payouts": (),
+    "events": (),
 }
 EXPANDABLE = {
     "charges": ("balance_transaction", "customer"),
@@ -23,7 +24,13 @@ EXPANDABLE = {
     "balance_transactions": ("source",),
     "customers": (),
     "payouts": ("balance_transaction",),
+    "events": (),
 }
+
+OF_EVENTS = re.compile(r"type|types\[\d*\]|delivery_success")
+MOST_TYPES = 20
+
+Params = Sequence[tuple[str, str]]
 
 
 class StripeError(Exception):
@@ -52,12 +59,18 @@ class ListQuery:
     first: int = 0
     last: int = sys.maxsize
     equal: tuple[tuple[str, str], ...] = ()
+    types: re.Pattern[str] | None = None
     expand: frozenset[str] = field(default_factory=frozenset)
 
+    @property
+    def cursor(self) -> str:
+        """The id that the page lies beside, '' for the first page."""
+        return self.starting_after or self.ending_before
 
-def read_list(kind: str, *, params: Sequence[tuple[str, str]]) -> ListQuery:
+
+def read_list(kind: str, *, params: Params) -> ListQuery:
     """The query of a list of `kind`; raises StripeError on the first thing Stripe would refuse."""
-    query = ListQuery()
+    query, params = _events_only(params) if kind == "events" else (ListQuery(), params)
     for name, value in params:
         if name == "limit":
             query = replace(query, limit=_limit(value))
@@ -79,7 +92,7 @@ def read_list(kind: str, *, params: Sequence[tuple[str, str]]) -> ListQuery:
     return query
 
 
-def read_one(kind: str, *, params: Sequence[tuple[str, str]]) -> frozenset[str]:
+def read_one(kind: str, *, params: Params) -> frozenset[str]:
     """The fields to expand of one object."""
     for name, _ in params:
         if not re.fullmatch(r"expand\[\d*\]", name):
@@ -98,6 +111,33 @@ def missing(kind: str, *, ident: str, param: str) -> StripeError:
     status = 404 if param == "id" else 400
     said = f"No such {noun}: '{ident}'"
     return StripeError(said, status=status, code="resource_missing", param=param)
+
+
+def _events_only(params: Params) -> tuple[ListQuery, Params]:
+    """The query of what only the list of events understands, and the parameters that are left."""
+    query = ListQuery()
+    own = [(name.partition("[")[0], value) for name, value in params if OF_EVENTS.fullmatch(name)]
+    for value in (value for name, value in own if name == "delivery_success"):
+        if value not in ("true", "false"):
+            raise StripeError(f"Invalid boolean: {value}", param="delivery_success")
+        if value == "false":
+            # without webhooks no delivery is pending, and none has failed
+            query = replace(query, last=-1)
+    names = [name for name, _ in own if name != "delivery_success"]
+    if len({*names}) > 1:
+        said = "You may only specify one of these parameters: type, types."
+        raise StripeError(said, param="types")
+    if len(names) > MOST_TYPES:
+        raise StripeError(f"Array must not have more than {MOST_TYPES} elements.", param="types")
+    if names:
+        ways = [_type(value, name=name) for name, value in own if name in names]
+        query = replace(query, types=re.compile("|".join(ways)))
+    return query, [(name, value) for name, value in params if not OF_EVENTS.fullmatch(name)]
+
+
+def _type(value: str, *, name: str) -> str:
+    """A pattern of event types: only `type` takes `*` for a group of them."""
+    return re.escape(value).replace(r"\*", ".*" if name == "type" else r"\*")
 
 
 def _narrow(query: ListQuery, bound: str, at: int) -> ListQuery:

@@ -107,10 +107,9 @@ class Shop:
         for refund in charge.refunds:
             lines.extend(self._settle_refund(refund, card=card))
         if charge.disputed_at is not None:
-            stem = f"1{charge.stem[1:]}"
-            kind = ("adjustment", "dispute", f"dp_{stem}{tail(rng)}")
+            kind = ("adjustment", "dispute", charge.dispute)
             money = (-charge.amount, charge.currency)
-            ident = f"txn_{stem}{tail(rng)}"
+            ident = f"txn_1{charge.stem[1:]}{tail(rng)}"
             lines.append(self._balance.book(ident, at=charge.disputed_at, money=money, kind=kind))
         new.balance_transactions.extend(lines)
 

@@ -80,7 +80,11 @@ class Till:
         changes = (charge.decided_at, disputed_at, *returned)
         moments = tuple(sorted(at for at in changes if at and at > charge.created))
         return msgspec.structs.replace(
-            charge, refunds=refunds, disputed_at=disputed_at, moments=moments
+            charge,
+            refunds=refunds,
+            disputed_at=disputed_at,
+            dispute=f"dp_1{charge.stem[1:]}{tail(rng)}" if disputed else "",
+            moments=moments,
         )
 
     def _give_back(self, rng: Random, charge: Charge) -> Iterator[Refund]:

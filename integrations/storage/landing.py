@@ -6,13 +6,16 @@ overwritten: the next pull of the same window makes a folder of its own.
 
     <connector>/<connection>/<stream>/<window or ->/<landing>/part-00000.parquet … manifest.json
 
+A feed's landing holds its events as parts, and beside them as `fetched-00000.parquet` what was
+asked for because an event named it.
+
 The zone is a URL (`file://`, `s3://`), because nothing may stay on a local disk between assets.
 """
 
 import hashlib
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,14 +26,14 @@ import pyarrow as pa
 
 from integrations.errors import StopStream
 from integrations.names import StreamId, Window
+from integrations.storage import fetched
+from integrations.storage.fetched import Fetched
 from integrations.storage.folders import Folders
+from integrations.storage.manifest import MANIFEST, UNSURE, Manifest, Part, moment
 from integrations.storage.parts import Batch, Records, count, pack, unpack
 
-MANIFEST = "manifest.json"
 Clock = Callable[[], datetime]
 """Gives the time now, aware."""
-_MOMENT = "%Y%m%dT%H%M%S.%fZ"
-"""How a landing's id begins: text that sorts by time."""
 _PART_BYTES = 64 << 20
 """A part closes at this size too, far below the 2 GiB that one Arrow binary array holds."""
 
@@ -48,34 +51,6 @@ class Page(Protocol):
     def size(self) -> int: ...
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a landing: `bytes` and `sha256` are of the file."""
-
-    name: str
-    records: int
-    bytes: int
-    sha256: str
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a landing holds. `records` and `requests` are transport's own counts, `bytes` the size
-    of the pages, `hash` a SHA-256 over the parts. Landing ids sort by when their pull began."""
-
-    landing: str
-    stream: StreamId
-    window: Window | None
-    generation: int
-    run_id: str
-    root_run_id: str
-    began_at: datetime
-    ended_at: datetime
-    requests: int
-    records: int
-    bytes: int
-    parts: tuple[Part, ...]
-    hash: str
-
-
 class LandingWriter:
     """Writes one landing. A context manager; leaving it without `finish` leaves no landing."""
 
@@ -88,6 +63,8 @@ class LandingWriter:
         self._limit = limit
         self._clock = clock
         self._parts: list[Part] = []
+        self._fetched: list[Part] = []
+        self._said_at: datetime | None = None
         self._records = self._bytes = self._waiting_bytes = 0
         self._waiting: list[bytes | msgspec.Raw] = []
         self._pages: list[tuple[int, int, datetime]] = []
@@ -106,6 +83,7 @@ class LandingWriter:
 
     def add(self, page: Page) -> None:
         """Take a page. Its records may be written now or with a later page."""
+        self._said_at = self._said_at or page.seen_at
         for start in range(0, len(page.records), self._limit):
             records = page.records[start : start + self._limit]
             size = sum(map(len, records))
@@ -120,8 +98,15 @@ class LandingWriter:
         self._records += len(page.records)
         self._bytes += page.size
 
-    def finish(self, *, requests: int) -> Manifest:
-        """Write what is left, then the manifest: from here on the landing exists."""
+    def add_fetched(self, batch: Sequence[Fetched]) -> None:
+        """Write what was asked for one by one, as a file of its own."""
+        if batch:
+            name = f"fetched-{len(self._fetched):05}.parquet"
+            self._fetched.append(self._write(name, fetched.pack(batch)))
+
+    def finish(self, *, requests: int, cursor_to: str | None = None) -> Manifest:
+        """Write what is left, then the manifest: from here on the landing exists. `cursor_to` is
+        where a cursor stream stands after it."""
         self._flush()
         if (written := sum(part.records for part in self._parts)) != self._records:
             raise StopStream(
@@ -135,7 +120,10 @@ class LandingWriter:
             records=self._records,
             bytes=self._bytes,
             parts=tuple(self._parts),
-            hash=_digest("".join(part.sha256 for part in self._parts).encode()),
+            fetched=tuple(self._fetched),
+            hash=_digest("".join(p.sha256 for p in (*self._parts, *self._fetched)).encode()),
+            said_at=self._said_at,
+            cursor=self._draft.cursor and (self._draft.cursor[0], cursor_to),
         )
         sys.audit("integrations.before_manifest", str(manifest.stream))
         self._folders.write(f"{self._path}/{MANIFEST}", msgspec.json.encode(manifest))
@@ -146,11 +134,12 @@ class LandingWriter:
         if not self._waiting:
             return
         data = pack(self._waiting, pages=self._pages)
-        name = f"part-{len(self._parts):05}.parquet"
-        self._folders.write(f"{self._path}/{name}", data)
-        records = count(data)
-        self._parts.append(Part(name=name, records=records, bytes=data.size, sha256=_digest(data)))
+        self._parts.append(self._write(f"part-{len(self._parts):05}.parquet", data))
         self._waiting, self._pages, self._waiting_bytes = [], [], 0
+
+    def _write(self, name: str, data: pa.Buffer) -> Part:
+        self._folders.write(f"{self._path}/{name}", data)
+        return Part(name=name, records=count(data), bytes=data.size, sha256=_digest(data))
 
 
 class LandingZone:
@@ -175,14 +164,18 @@ class LandingZone:
         run_id: str,
         root_run_id: str,
         began_at: datetime,
+        generation: int = 0,
+        cursor: tuple[str | None] | None = None,
         batch_records: int = 20_000,
     ) -> LandingWriter:
-        """A new landing of the stream; parts hold at most `batch_records` records."""
-        landing = f"{_moment(began_at)}-{self._token()}"
+        """A new landing of the stream; parts hold at most `batch_records` records. `cursor` holds
+        where a cursor stream goes on from."""
+        landing = f"{moment(began_at)}-{self._token()}"
         draft = Manifest(
-            landing=landing, stream=stream, window=window, generation=0,
+            landing=landing, stream=stream, window=window, generation=generation,
             run_id=run_id, root_run_id=root_run_id, began_at=began_at, ended_at=began_at,
             requests=0, records=0, bytes=0, parts=(), hash="",
+            cursor=None if cursor is None else (*cursor, None),
         )  # fmt: skip
         path = f"{_folder(stream, window)}/{landing}"
         return LandingWriter(
@@ -190,13 +183,43 @@ class LandingZone:
         )
 
     def newest(self, stream: StreamId, *, window: Window | None) -> Manifest | None:
-        """The complete landing of the window whose pull began last; None when there is none."""
+        """The complete landing of the window that was said last; None when there is none."""
         folder = _folder(stream, window)
-        for landing in sorted(self._folders.children(folder), reverse=True):
-            manifest = self._manifest(f"{folder}/{landing}")
-            if manifest is not None and manifest.window == window:
-                return manifest
-        return None
+        found = [m for m in self._landings(folder) if m.window == window and m.cursor is None]
+        last = max((manifest.at for manifest in found), default=None)
+        late = (manifest for manifest in found if last and manifest.at >= last - UNSURE)
+        return max(late, key=lambda manifest: manifest.landing, default=None)
+
+    def every(self, stream: StreamId) -> Iterator[Manifest]:
+        """All complete landings of the stream, window by window, in the order of their ids."""
+        root = _root(stream)
+        for label in sorted(self._folders.children(root)):
+            yield from self._landings(f"{root}/{label}")
+
+    def chain(
+        self, stream: StreamId, *, after: str | None, cursor: str | None, generation: int
+    ) -> list[Manifest]:
+        """The landings of a cursor stream that go on from where it stands: after the landing
+        `after` (None: from the first), at `cursor`. Of several that begin at one place the newest
+        is the chain; the others are orphans of runs that overlapped or died."""
+        folder = _folder(stream, None)
+        follows: dict[str | None, Manifest] = {}
+        for manifest in self._landings(folder, after=after or ""):
+            if manifest.cursor is not None and manifest.generation == generation:
+                follows[manifest.cursor[0]] = manifest
+        chain: list[Manifest] = []
+        while cursor in follows:
+            chain.append(follows.pop(cursor))
+            cursor = (chain[-1].cursor or (None, None))[1]
+        return chain
+
+    def fetched(self, manifest: Manifest) -> Iterator[pa.Table]:
+        """What was asked for beside a feed's events, in the shape of `fetched.SCHEMA`. Raises
+        StopStream as `batches` does."""
+        folder = f"{_folder(manifest.stream, manifest.window)}/{manifest.landing}"
+        for part in manifest.fetched:
+            with _damage(manifest, part):
+                yield fetched.unpack(self._part(folder, part))
 
     def batches(self, manifest: Manifest) -> Iterator[Batch]:
         """The records of a landing, part by part. Raises StopStream when a part is missing or is
@@ -205,12 +228,7 @@ class LandingZone:
         first = 0
         for part in manifest.parts:
             with _damage(manifest, part):
-                data = self._folders.read(f"{folder}/{part.name}")
-                if data is None:
-                    raise ValueError("is missing")
-                if _digest(data) != part.sha256:
-                    raise ValueError("is not what was written")
-                batch = unpack(data, first=first)
+                batch = unpack(self._part(folder, part), first=first)
                 if len(batch.records) != part.records:
                     raise ValueError(f"holds {len(batch.records)} records, not {part.records}")
             yield batch
@@ -222,8 +240,8 @@ class LandingZone:
         """Remove what is no longer needed of pulls that began before `before` (aware): what dead
         pulls left, and landings up to the one in `committed`, by their window's label (`-` for a
         full stream). One that is newer than that was never loaded. Returns how many."""
-        limit = _moment(before)
-        root = _folder(stream, None).rpartition("/")[0]
+        limit = moment(before)
+        root = _root(stream)
         removed = 0
         for label in self._folders.children(root):
             landings = sorted(self._folders.children(f"{root}/{label}"), reverse=True)
@@ -239,22 +257,33 @@ class LandingZone:
             self._folders.remove_if_empty(f"{root}/{label}")
         return removed
 
+    def _part(self, folder: str, part: Part) -> pa.Buffer:
+        data = self._folders.read(f"{folder}/{part.name}")
+        if data is None:
+            raise ValueError("is missing")
+        if _digest(data) != part.sha256:
+            raise ValueError("is not what was written")
+        return data
+
+    def _landings(self, folder: str, *, after: str = "") -> Iterator[Manifest]:
+        """The complete landings in a folder whose ids come after one, in their order."""
+        for landing in sorted(self._folders.children(folder)):
+            if landing > after:
+                manifest = self._manifest(f"{folder}/{landing}")
+                if manifest is not None:
+                    yield manifest
+
     def _manifest(self, path: str) -> Manifest | None:
         data = self._folders.read(f"{path}/{MANIFEST}")
         return None if data is None else msgspec.json.decode(data, type=Manifest)
 
 
-def began_at(landing: str) -> datetime:
-    """When the pull of a landing began, UTC: its id says so."""
-    return datetime.strptime(landing.partition("-")[0], _MOMENT).replace(tzinfo=UTC)
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime(_MOMENT)
+def _root(stream: StreamId) -> str:
+    return str(stream)
 
 
 def _folder(stream: StreamId, window: Window | None) -> str:
-    return f"{stream}/{window.label if window else '-'}"
+    return f"{_root(stream)}/{window.label if window else '-'}"
 
 
 def _digest(data: bytes | pa.Buffer) -> str:

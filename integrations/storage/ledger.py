@@ -29,8 +29,10 @@ BLOCK_LEAST = 20
 class LedgerEntry:
     """One line. `records` is what transport counted, `received` are units after explosion; the
     fates from `inserted` to `deleted` add up to it, unless nothing was loaded (`blocked`,
-    `failed`). `absent_deleted` stands beside the sum. `in_window` leaves the overlap out, None
-    where a stream has no windows. Times are aware; `seconds` is from `began_at` to `ended_at`.
+    `failed`). Beside the sum stand rows that nobody said: `absent_deleted` by a complete reading
+    that lacks them, `withdrawn` by a replay whose mapping refuses what they were made from.
+    `in_window` leaves the overlap out, None where a stream has no windows. `error` says why nothing
+    was loaded, or what was left out. Times are aware; `seconds` is from `began_at` to `ended_at`.
     """
 
     stream: StreamId
@@ -52,6 +54,7 @@ class LedgerEntry:
     quarantined: int = 0
     deleted: int = 0
     absent_deleted: int = 0
+    withdrawn: int = 0
     in_window: int | None = None
     api_calls: int = 0
     bytes: int = 0

@@ -1,60 +1,75 @@
-"""Loading: rows, refused records, position and ledger line of one landing, in one transaction.
-
-Either all of it is in the database or none of it, so a crash anywhere is followed by running again:
-nothing is lost, nothing doubled. What became of every unit is counted where it happens, and a load
-whose counts do not add up does not commit.
+"""Loading: rows and refused records of one landing into their stream's leaf, and what became of
+every unit, counted where it happens. A load whose counts do not add up does not commit.
 
 The points of a load are audit events (`sys.audit`), so that a test can stop the process at each.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from integrations.errors import FixConfig, LedgerUnbalanced, RetryLater, StopStream
+from integrations.errors import LedgerUnbalanced
 from integrations.names import StreamId
 from integrations.storage import copying, ledger, positions, quarantine
 from integrations.storage.ledger import LedgerEntry
-from integrations.storage.merge import Merge
-from integrations.storage.positions import Pin
+from integrations.storage.merge import Merge, Order
+from integrations.storage.positions import Pin, Reached
 from integrations.storage.tables import STAMPS, TableSpec
+from integrations.storage.transaction import Clock, Transaction, utc_now
 
 KEPT_OF_BLOCKED = 10_000
 """Entries that a blocked load leaves in quarantine; the ledger line counts the rest."""
 
-_SORT_MEMORY = "64MB"
-"""Joins of a landing's keys with the leaf's then stay out of temporary files (work_mem)."""
-_LOCK_WAIT = "15min"
-"""Longer than any load of one landing; a load that waits longer waits for a dead one."""
+BRAKE_SHARE = 0.10
+"""Of a slice's live rows: more than this a complete reading may not delete without being asked."""
+
+DELETED_AT = "_deleted_at"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What is known of a landing beside its records: `at` is when its pull began by the source's
+    clock; `complete` says that what is not in it is not at the source either; `feed` names the
+    feed that it came by; `generation`, `cursor` and `checked_at` are what the position becomes."""
+
+    at: datetime | None = None
+    complete: bool = False
+    feed: str | None = None
+    generation: int = 0
+    cursor: tuple[str | None, str | None] | None = None
+    checked_at: datetime | None = None
 
 
 class Load:
-    """One open load; made by `Load.open`. `stage` what was transformed, then `commit`."""
+    """One stream's part of a transaction. `stage` what was transformed, then `settle` it."""
 
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
+        transaction: Transaction,
         spec: TableSpec,
         stream: StreamId,
         *,
-        slack: timedelta,
-        clock: Callable[[], datetime],
+        order: Order = Order(),  # noqa: B008  # frozen
     ) -> None:
-        self._connection = connection
+        self._transaction = transaction
+        self._connection = transaction.connection
         self._stream = stream
-        self._clock = clock
+        self._order = order
         self._rows = sql.Identifier("pg_temp", f"staged_{stream.stream}")
         self._refused = sql.Identifier("pg_temp", f"refused_{stream.stream}")
-        self._merge = Merge(connection, spec, stream, self._rows, slack)
-        self._received = 0
-        self.committed = False
+        self._received = self._repeated = 0
+        floor = positions.floor(self._connection, stream)
+        self._merge = Merge(
+            self._connection, spec, stream, self._rows, self._refused, order, floor=floor
+        )
+        self._make_staging()
 
     @classmethod
     @contextmanager
@@ -64,32 +79,13 @@ class Load:
         spec: TableSpec,
         stream: StreamId,
         *,
-        slack_s: float = 0,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        order: Order = Order(),  # noqa: B008  # frozen
+        clock: Clock = utc_now,
     ) -> Iterator["Load"]:
-        """A load of `stream` into the leaf of its connector, which `ensure_leaf` has made. The
-        connection must be idle. Other loads of the stream wait for this one. Leaving without
-        `commit` rolls everything back, and is a mistake (RuntimeError).
-
-        `slack_s` is how far the source's clocks and replicas may be apart, 0 on streams that are
-        only pulled.
-
-        Raises RetryLater when the database is away or busy, StopStream when it refuses a value,
-        FixConfig when the leaf is not as the model has it.
-        """
-        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            raise ValueError("a load needs a connection without an open transaction")
-        load = cls(connection, spec, stream, slack=timedelta(seconds=slack_s), clock=clock)
-        try:
-            with translated(stream):
-                load._begin()
-                yield load
-            if not load.committed:
-                raise RuntimeError(f"{stream}: a load was left without commit")
-        finally:
-            # A connection that broke has nothing to roll back; the server has done it.
-            with suppress(psycopg.Error):
-                connection.rollback()
+        """A load of `stream`, in a transaction of its own, into the leaf of its connector, which
+        `ensure_leaf` has made. Raises as `Transaction.open` does."""
+        with Transaction.open(connection, [stream], clock=clock) as transaction:
+            yield cls(transaction, spec, stream, order=order)
 
     def stage(
         self,
@@ -97,18 +93,81 @@ class Load:
         *,
         refused: pa.Table | None = None,
         received: int,
+        repeated: int = 0,
     ) -> None:
-        """Copy a batch into staging. `rows`: `source_id`, the entity's columns, and the stamps
-        `_version` (int64 or null), `_seen_at` (UTC), `_rank`; `refused`: see
-        `quarantine.REFUSED`. `received` is the transformer's own count of records.
+        """Copy a batch into staging. `rows`: `source_id`, the entity's columns, the stamps
+        `_version` (int64 or null), `_seen_at` (UTC), `_rank`, and `_deleted_at` where the batch
+        holds deletes; `refused`: see `quarantine.REFUSED`. `received` is the transformer's own
+        count of records, `repeated` how many of them said again what another one says too.
         """
-        copying.copy_rows(self._connection, self._rows, rows=rows, names=self._names)
+        names = self._names
+        if DELETED_AT in rows.column_names and rows[DELETED_AT].null_count < rows.num_rows:
+            names = [*names, DELETED_AT]
+        copying.copy_rows(self._connection, self._rows, rows=rows, names=names)
         if refused is not None:
             quarantine.stage(self._connection, self._refused, refused=refused)
         self._received += received
+        self._repeated += repeated
+
+    def judged(self, entry: LedgerEntry, *, accept: bool) -> LedgerEntry:
+        """The entry with what was received, and what the share of refused says about it."""
+        sys.audit("integrations.staged", str(self._stream))
+        if entry.stream != self._stream:
+            raise ValueError(f"the ledger line of {entry.stream} in a load of {self._stream}")
+        if self._received != entry.records:
+            raise LedgerUnbalanced(
+                f"{entry.records} records fetched, {self._received} transformed",
+                where=str(self._stream),
+            )
+        refused = self._count(self._refused)
+        entry = replace(entry, received=self._received, quarantined=refused)
+        status = ledger.judged(refused, received=entry.received, accept=accept)
+        if status == "blocked":
+            staged = self._count(self._rows)
+            replace(entry, inserted=staged, duplicate=self._repeated).balanced()
+        return replace(entry, status=status)
+
+    def blocked(self, entry: LedgerEntry, *, said: Said = Said()) -> LedgerEntry:
+        """Leave what was refused in quarantine, and nothing else."""
+        self._put_refused(entry, said, limit=KEPT_OF_BLOCKED)
+        return entry
+
+    def settled(
+        self,
+        entry: LedgerEntry,
+        *,
+        said: Said = Said(),  # frozen
+        accept: bool = False,
+    ) -> LedgerEntry:
+        """Bring what is staged into the leaf; gives the entry with every unit's fate.
+
+        A complete reading that would delete too many rows is blocked, unless `accept`.
+        """
+        sys.audit("integrations.merging", str(self._stream))
+        self._connection.execute("SAVEPOINT merging")
+        merged = self._merged(entry, said)
+        if said.complete:
+            merged = self._without_absent(merged, said, accept=accept)
+        if merged.status == "blocked":
+            self._connection.execute("ROLLBACK TO SAVEPOINT merging")
+            return self.blocked(replace(entry, status="blocked", error=merged.error), said=said)
+        self._connection.execute("RELEASE SAVEPOINT merging")
+        sys.audit("integrations.merged", str(self._stream))
+        return merged
+
+    def dropped(self, entry: LedgerEntry) -> LedgerEntry:
+        """Apply nothing of a pull that began before the one that is committed: all is stale."""
+        stale = self._merge.drop_all()
+        return replace(entry, stale=stale, duplicate=self._repeated).balanced()
 
     def commit(
-        self, entry: LedgerEntry, *, pin: Pin, generation: int = 0, accept: bool = False
+        self,
+        entry: LedgerEntry,
+        *,
+        pin: Pin,
+        generation: int = 0,
+        said: Said = Said(),  # frozen
+        accept: bool = False,
     ) -> LedgerEntry:
         """Load what is staged and commit it with its position and ledger line; gives the line as
         written. `entry` says what was fetched (cause, landing, records …); received, fates,
@@ -118,67 +177,34 @@ class Load:
         Too many refused (`status == "blocked"`) leave their ledger line and quarantine, but no
         rows and no position, unless `accept`. Raises LedgerUnbalanced when counts disagree.
         """
-        sys.audit("integrations.staged", str(self._stream))
-        entry = self._judged(entry, accept=accept)
-        outdated = self._outdated(entry)
-        if entry.status == "blocked":
-            if not outdated:
-                self._put_refused(entry, limit=KEPT_OF_BLOCKED)
+        entry = self.judged(entry, accept=accept)
+        if self._outdated(entry, said):
+            entry = entry if entry.status == "blocked" else self.dropped(entry)
+        elif entry.status == "blocked":
+            entry = self.blocked(entry, said=said)
         else:
-            entry = self._dropped(entry) if outdated else self._merged(entry)
-            if entry.cause != "replay":
-                self._move(entry, pin=pin, generation=generation)
-        ended_at = self._clock()
-        seconds = (ended_at - entry.began_at).total_seconds()
-        entry = replace(entry, ended_at=ended_at, seconds=seconds)
-        ledger.write(self._connection, entry)
-        sys.audit("integrations.committing", str(self._stream))
-        self._connection.commit()
-        self.committed = True
-        sys.audit("integrations.committed", str(self._stream))
+            entry = self.settled(entry, said=said, accept=accept)
+        if entry.status != "blocked" and entry.cause != "replay":
+            reached = self._reached(entry, said)
+            positions.move(self._connection, self._stream, reached, pin=pin)
+        entry = self._transaction.write(entry)
+        self._transaction.commit(self._stream)
         return entry
 
     @property
     def _names(self) -> list[str]:
         return ["source_id", *(column.name for column in self._merge.spec.columns), *STAMPS]
 
-    def _begin(self) -> None:
-        spec, connection = self._merge.spec, self._connection
-        connection.execute("SET LOCAL TIME ZONE 'UTC'")  # what `copying` writes has no zone
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_WAIT))
-        connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(_SORT_MEMORY))
-        # Adjacent windows share their overlap: without the lock their loads deadlock.
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"{spec.entity} {self._stream}"],
-        )
-        connection.execute(
+    def _make_staging(self) -> None:
+        self._connection.execute(
             sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
                 self._rows,
-                sql.SQL(", ").join(map(sql.Identifier, self._names)),
-                spec.leaf(self._stream.connector),
+                sql.SQL(", ").join(map(sql.Identifier, [*self._names, DELETED_AT])),
+                self._merge.spec.leaf(self._stream.connector),
             )
         )
-        quarantine.make_staging(connection, self._refused)
+        quarantine.make_staging(self._connection, self._refused)
         sys.audit("integrations.staging", str(self._stream))
-
-    def _judged(self, entry: LedgerEntry, *, accept: bool) -> LedgerEntry:
-        """The entry with what was received, and what its share of refused says about it."""
-        if entry.stream != self._stream:
-            raise ValueError(f"the ledger line of {entry.stream} in a load of {self._stream}")
-        if self._received != entry.records:
-            raise LedgerUnbalanced(
-                f"{entry.records} records fetched, {self._received} transformed",
-                where=str(self._stream),
-            )
-        count = sql.SQL("SELECT count(*) FROM {}").format(self._refused)
-        row = self._connection.execute(count).fetchone()
-        assert row is not None, "an aggregate gives one row"
-        entry = replace(entry, received=self._received, quarantined=row[0])
-        status = ledger.judged(entry.quarantined, received=entry.received, accept=accept)
-        if status == "blocked":
-            replace(entry, inserted=self._count(self._rows)).balanced()
-        return replace(entry, status=status)
 
     def _count(self, staging: sql.Identifier) -> int:
         count = sql.SQL("SELECT count(*) FROM {}").format(staging)
@@ -186,80 +212,74 @@ class Load:
         assert row is not None, "an aggregate gives one row"
         return int(row[0])
 
-    def _outdated(self, entry: LedgerEntry) -> bool:
-        """Whether the window is committed from a pull that began later. Rows alone cannot tell:
-        one that is said again unchanged keeps its older stamps."""
-        committed = positions.landing(self._connection, self._stream, window=entry.window)
-        return committed is not None and entry.landing is not None and committed > entry.landing
+    def _outdated(self, entry: LedgerEntry, said: Said) -> bool:
+        """Rows that take newer stamps can tell for themselves."""
+        if self._order.restamp or entry.landing is None:
+            return False
+        return positions.outdated(self._connection, self._stream, self._reached(entry, said))
 
-    def _dropped(self, entry: LedgerEntry) -> LedgerEntry:
-        return replace(entry, stale=self._merge.drop_all()).balanced()
-
-    def _put_refused(self, entry: LedgerEntry, *, limit: int | None = None) -> None:
+    def _put_refused(self, entry: LedgerEntry, said: Said, *, limit: int | None = None) -> None:
         quarantine.put(
             self._connection,
             self._refused,
             leaf=self._merge.spec.leaf(self._stream.connector),
             stream=self._stream,
             landing=entry.landing,
+            feed=said.feed,
             run_id=entry.run_id,
             limit=limit,
         )
 
-    def _merged(self, entry: LedgerEntry) -> LedgerEntry:
-        sys.audit("integrations.merging", str(self._stream))
-        duplicate = self._merge.fold()
-        self._put_refused(entry)
+    def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:
+        run_id = entry.run_id
+        self._merge = replace(self._merge, replay=entry.cause == "replay")
+        duplicate = self._merge.fold() + self._repeated
+        below = self._merge.drop_below_floor()
+        withdrawn = self._merge.withdraw(run_id=run_id) if entry.cause == "replay" else 0
+        self._put_refused(entry, said)
         self._merge.close_quarantine()
         unchanged, stale = self._merge.drop_settled()
-        updated = self._merge.update(run_id=entry.run_id)
-        inserted = self._merge.insert(run_id=entry.run_id)
-        deleted = self._merge.bury(run_id=entry.run_id)
-        sys.audit("integrations.merged", str(self._stream))
         return replace(
             entry,
             duplicate=duplicate,
+            withdrawn=withdrawn,
             unchanged=unchanged,
-            stale=stale,
-            inserted=inserted,
-            updated=updated,
-            deleted=deleted,
+            stale=stale + below,
+            updated=self._merge.update(run_id=run_id),
+            inserted=self._merge.insert(run_id=run_id),
+            deleted=self._merge.bury(run_id=run_id),
         ).balanced()
 
-    def _move(self, entry: LedgerEntry, *, pin: Pin, generation: int) -> None:
+    def _without_absent(self, entry: LedgerEntry, said: Said, *, accept: bool) -> LedgerEntry:
+        """Delete who is not in a complete reading any more, as far as that may be believed."""
+        if unnamed := quarantine.without_key(self._connection, self._refused):
+            told = f"deletions were not looked for: {unnamed} refused records have no key"
+            return replace(entry, error=told, status="warn")
+        if said.at is None:
+            raise ValueError("a complete reading needs the time at which it began")
+        live = self._merge.live()
+        absent = self._merge.bury_absent(run_id=entry.run_id, snapshot=said.at)
+        if absent > BRAKE_SHARE * live and not accept:
+            told = (
+                f"{absent} of {live} rows are not at the source any more: more than "
+                f"{BRAKE_SHARE:.0%}, so nothing was deleted and nothing loaded"
+            )
+            return replace(entry, status="blocked", error=told)
+        return replace(entry, absent_deleted=absent)
+
+    def _reached(self, entry: LedgerEntry, said: Said) -> Reached:
         if entry.landing is None:
             raise ValueError(f"{self._stream}: a position needs the landing that it stands for")
-        positions.move(
-            self._connection,
-            self._stream,
+        floor = None
+        if said.complete and said.at is not None and entry.error is None:
+            floor = said.at - timedelta(seconds=self._order.slack_s)
+        return Reached(
             window=entry.window,
-            pin=pin,
             landing=entry.landing,
             run_id=entry.run_id,
-            generation=generation,
+            generation=said.generation,
+            cursor=said.cursor,
+            said_at=said.at,
+            checked_at=said.checked_at,
+            floor_at=floor,
         )
-
-
-@contextmanager
-def translated(stream: StreamId) -> Iterator[None]:
-    """What the database raises inside, as our errors: without the foreign error as the cause, and
-    without its message. Both quote values, which may be personal."""
-    try:
-        yield
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        said = error.diag
-        place = ".".join(filter(None, (said.table_name, said.column_name or said.constraint_name)))
-        raise StopStream(
-            f"the database refuses a value: {type(error).__name__} ({said.sqlstate} {place})",
-            where=str(stream),
-            todo="Let the mapping refuse such records.",
-        ) from None
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise FixConfig(
-            f"the table is not as the model has it: {error.diag.message_primary}",
-            where=str(stream),
-            todo="Run `integrations migrate`, or start again.",
-        ) from None
-    except psycopg.OperationalError as error:
-        what = error.diag.message_primary or type(error).__name__
-        raise RetryLater(f"the database fails: {what}", where=str(stream)) from None

@@ -7,8 +7,8 @@ success of the key closes it. Bytes are kept: an entry can be tried again withou
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -30,13 +30,23 @@ REFUSED = pa.schema(_SHAPE)
 is the source id, or `sha256:<hex>` of the record where it has none; `kind` is `data` or
 `transient`; `seen_at` is when the source said the record."""
 
+TRANSIENT = "transient"
+"""The kind of an entry that may pass without a change: the next syncs try it again."""
+TRANSIENT_TRIES = 5
+TRANSIENT_WAIT = timedelta(minutes=1)
+"""Before the first new try; then twice as long each time."""
+
 _LONGEST_KEY = 500
 """Characters; a btree page takes 2,704 bytes, and a source's key may be anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantineEntry:
-    """A record that could not pass `times` times, first and last seen (UTC)."""
+    """A record that could not pass `times` times, first and last seen (UTC).
+
+    `said_at` is when the source said what it stands by, `feed` the feed that said it (None: it was
+    pulled), `resolution` how it was closed: `passed`, or `discarded` by a person.
+    """
 
     stream: StreamId
     key: str
@@ -50,6 +60,9 @@ class QuarantineEntry:
     last_at: datetime
     times: int
     closed_at: datetime | None
+    said_at: datetime
+    feed: str | None
+    resolution: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,48 +102,70 @@ def put(
     connection: psycopg.Connection[Any],
     staging: sql.Identifier,
     *,
-    leaf: sql.Identifier,
+    leaf: sql.Identifier | None,
     stream: StreamId,
     landing: str | None,
+    feed: str | None,
     run_id: str,
     limit: int | None,
 ) -> None:
     """Open or renew an entry for each staged key, in the order of staging, at most `limit`; none
-    for a key of which the source said something newer, in its row in `leaf` or in its entry."""
+    for a key of which the source said something newer, in its row in `leaf` or in its entry, nor
+    for the very bytes that a person has discarded."""
+    mine = {
+        "connector": stream.connector,
+        "connection": stream.connection,
+        "stream": stream.stream,
+    }
+    unless_newer = sql.SQL(_UNLESS_NEWER if leaf else "").format(leaf=leaf, **mine)
     connection.execute(
         sql.SQL(
             """
             INSERT INTO integrations.quarantine AS q (connector, connection, stream, key, kind,
-                field, rule, reason, raw, landing, run_id, said_at)
+                field, rule, reason, raw, landing, feed, run_id, said_at)
             SELECT {connector}, {connection}, {stream}, key, kind, field, rule, reason, raw,
-                   {landing}, {run_id}, seen_at
+                   {landing}, {feed}, {run_id}, seen_at
             FROM (SELECT DISTINCT ON (key) * FROM {staging}
                   ORDER BY key, seen_at DESC, nth DESC) newest
-            WHERE NOT EXISTS (SELECT FROM {leaf} t
-                WHERE (t.connector, t.connection, t.stream, t.source_id)
-                    = ({connector}, {connection}, {stream}, newest.key)
-                  AND t._seen_at > newest.seen_at)
+            {unless_newer}
             ORDER BY nth LIMIT {limit}
             ON CONFLICT (connector, connection, stream, key) DO UPDATE SET
                 kind = excluded.kind, field = excluded.field, rule = excluded.rule,
-                reason = excluded.reason, raw = excluded.raw, landing = excluded.landing,
+                reason = excluded.reason, raw = excluded.raw,
+                landing = coalesce(excluded.landing, q.landing),
+                feed = coalesce(excluded.feed, q.feed), resolution = NULL,
                 run_id = excluded.run_id, said_at = excluded.said_at, last_at = excluded.last_at,
                 first_at = CASE WHEN q.closed_at IS NULL THEN q.first_at ELSE excluded.first_at END,
                 times = CASE WHEN q.closed_at IS NULL THEN q.times + 1 ELSE 1 END,
                 closed_at = NULL
             WHERE excluded.said_at >= q.said_at
+              AND NOT (q.resolution IS NOT DISTINCT FROM 'discarded' AND q.raw = excluded.raw)
             """
         ).format(
-            leaf=leaf,
-            connector=stream.connector,
-            connection=stream.connection,
-            stream=stream.stream,
+            **mine,
+            unless_newer=unless_newer,
             landing=landing,
+            feed=feed,
             run_id=run_id,
             staging=staging,
             limit=limit,
         )
     )
+
+
+def without_key(connection: psycopg.Connection[Any], staging: sql.Identifier) -> int:
+    """How many of the staged have no key of their own: which record they are nobody knows."""
+    query = sql.SQL("SELECT count(*) FROM {} WHERE key LIKE 'sha256:%'").format(staging)
+    row = connection.execute(query).fetchone()
+    assert row is not None, "an aggregate gives one row"
+    return int(row[0])
+
+
+_UNLESS_NEWER: LiteralString = """
+WHERE NOT EXISTS (SELECT FROM {leaf} t
+    WHERE (t.connector, t.connection, t.stream, t.source_id)
+        = ({connector}, {connection}, {stream}, newest.key)
+      AND t._seen_at > newest.seen_at)"""
 
 
 def entries(
@@ -164,6 +199,45 @@ def show(
     return None if row is None else QuarantinedRecord(raw=bytes(row[0]), **_values(row[1:]))
 
 
+def open_records(
+    connection: psycopg.Connection[Any],
+    stream: StreamId,
+    *,
+    keys: Sequence[str] | None = None,
+    kind: str | None = None,
+    limit: int = 10_000,
+) -> list[QuarantinedRecord]:
+    """Open entries with their bytes, the oldest statement first: of these keys, or all (None); of
+    one kind, or of both. `transient` ones only when it is their time to be tried again."""
+    rows = connection.execute(
+        f"SELECT raw, {_FIELDS} FROM integrations.quarantine"
+        " WHERE (connector, connection, stream) = (%s, %s, %s) AND closed_at IS NULL"
+        " AND (%s::text[] IS NULL OR key = ANY(%s)) AND (%s::text IS NULL OR kind = %s)"
+        " AND (%s::text IS DISTINCT FROM 'transient' OR times <= %s AND"
+        " now() >= last_at + %s * (1 << (times - 1)))"
+        " ORDER BY said_at, key LIMIT %s",
+        [
+            stream.connector, stream.connection, stream.stream, keys, keys, kind, kind,
+            kind, TRANSIENT_TRIES, TRANSIENT_WAIT, limit,
+        ],
+    )  # fmt: skip
+    return [QuarantinedRecord(raw=bytes(row[0]), **_values(row[1:])) for row in rows]
+
+
+def discard(
+    connection: psycopg.Connection[Any], stream: StreamId, *, keys: Sequence[str]
+) -> list[str]:
+    """Closes the open entries of these keys, within the open transaction; which they were. Their
+    bytes stay, and the same bytes open none of them again."""
+    rows = connection.execute(
+        "UPDATE integrations.quarantine SET closed_at = now(), resolution = 'discarded'"
+        " WHERE (connector, connection, stream) = (%s, %s, %s) AND key = ANY(%s)"
+        " AND closed_at IS NULL RETURNING key",
+        [stream.connector, stream.connection, stream.stream, list(keys)],
+    )
+    return sorted(key for (key,) in rows)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reasons:
     """How many records of a stream one rule of one field refused, with one of the reasons."""
@@ -191,14 +265,15 @@ def summary(connection: psycopg.Connection[Any], run_ids: Sequence[str]) -> list
 
 _FIELDS = (
     "connector, connection, stream, key, kind, field, rule, reason, landing, run_id,"
-    " first_at, last_at, times, closed_at"
+    " first_at, last_at, times, closed_at, said_at, feed, resolution"
 )
 
 
 def _values(row: tuple[Any, ...]) -> dict[str, Any]:
     """A row of `_FIELDS` as the values of an entry."""
     connector, connection, stream, *rest = row
-    key, kind, field, rule, reason, landing, run_id, first, last, times, closed = rest
+    key, kind, field, rule, reason, landing, run_id, *when = rest
+    first, last, times, closed, said, feed, resolution = when
     return {
         "stream": StreamId(connector, connection, stream),
         "key": key,
@@ -212,6 +287,9 @@ def _values(row: tuple[Any, ...]) -> dict[str, Any]:
         "last_at": last.astimezone(UTC),
         "times": times,
         "closed_at": closed.astimezone(UTC) if closed else None,
+        "said_at": said.astimezone(UTC),
+        "feed": feed,
+        "resolution": resolution,
     }
 
 

@@ -28,6 +28,9 @@ _LONGEST = 50
 """`<column>_required` must stay under Postgres's 63 bytes."""
 _REQUIRED = "_required"
 _WAIT = "5s"
+_HALF_FULL = "fillfactor=50"
+"""How much of its pages a leaf fills whose rows take new stamps at each reading: they find room
+beside the old ones, and no index is touched. Measured: 10 CPU-seconds per million instead of 13."""
 _SPELLED = {"timestamptz": "timestamp with time zone"}
 
 
@@ -86,12 +89,16 @@ class _State(NamedTuple):
     leaf: bool
     attached: bool
     viewed: int
+    options: tuple[str, ...] = ()
 
 
-def ensure_leaf(connection: psycopg.Connection[Any], spec: TableSpec, *, connector: str) -> bool:
+def ensure_leaf(
+    connection: psycopg.Connection[Any], spec: TableSpec, *, connector: str, restamped: bool = False
+) -> bool:
     """Make the entity's table, its live view and the connector's leaf as `spec` has them, or
-    widen them; says whether anything had to be done. The connection must be idle; what is done
-    is committed. With nothing to do it is one query of the catalogue.
+    widen them; says whether anything had to be done. `restamped`: rows of the leaf take new stamps
+    without another change. The connection must be idle; what is done is committed. With nothing to
+    do it is one query of the catalogue.
 
     Raises FixConfig when a column has another type than the model, RetryLater when a load or a
     reader holds the table.
@@ -99,14 +106,16 @@ def ensure_leaf(connection: psycopg.Connection[Any], spec: TableSpec, *, connect
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise ValueError("tables are made on a connection without an open transaction")
     with connection.transaction():
-        if not _statements(spec, _state(connection, spec, connector), connector):
+        state = _state(connection, spec, connector)
+        if not _statements(spec, state, connector, restamped=restamped):
             return False
     try:
         with connection.transaction():
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_WAIT))
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [locks.TABLES])
             # Once more: another process may have done it while we waited for the lock.
-            for statement in _statements(spec, _state(connection, spec, connector), connector):
+            state = _state(connection, spec, connector)
+            for statement in _statements(spec, state, connector, restamped=restamped):
                 connection.execute(statement)
     except psycopg.errors.LockNotAvailable as error:
         raise RetryLater(
@@ -126,7 +135,8 @@ def _state(connection: psycopg.Connection[Any], spec: TableSpec, connector: str)
                obj_description(parent, 'pg_class'),
                leaf IS NOT NULL,
                EXISTS (SELECT FROM pg_inherits WHERE inhrelid = leaf AND inhparent = parent),
-               (SELECT count(*) FROM pg_attribute WHERE attrelid = live AND attnum > 0)
+               (SELECT count(*) FROM pg_attribute WHERE attrelid = live AND attnum > 0),
+               (SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = leaf)
         FROM (SELECT to_regclass(%s) AS parent, to_regclass(%s) AS leaf,
                      to_regclass(%s) AS live) names
         """,
@@ -137,10 +147,13 @@ def _state(connection: psycopg.Connection[Any], spec: TableSpec, connector: str)
         return None
     columns = {name: (kind, comment) for name, (kind, comment) in (found[0] or {}).items()}
     checks = {name.removesuffix(_REQUIRED) for name in found[1] if name.endswith(_REQUIRED)}
-    return _State(columns, checks, *found[2:])
+    comment, leaf, attached, viewed, options = found[2:]
+    return _State(columns, checks, comment, leaf, attached, viewed, tuple(options or ()))
 
 
-def _statements(spec: TableSpec, state: _State | None, connector: str) -> list[sql.Composed]:
+def _statements(
+    spec: TableSpec, state: _State | None, connector: str, *, restamped: bool
+) -> list[sql.Composed]:
     """What makes the tables as `spec` has them; nothing when they are."""
     todo: list[sql.Composed] = []
     if state is None:
@@ -161,6 +174,9 @@ def _statements(spec: TableSpec, state: _State | None, connector: str) -> list[s
         )
     if not state.leaf:
         todo += _attach(spec, connector)
+    if restamped and _HALF_FULL not in state.options:
+        half = sql.SQL("ALTER TABLE {} SET ({})").format(spec.leaf(connector), sql.SQL(_HALF_FULL))
+        todo.append(half)
     if not state.viewed or missing:
         # SELECT * puts new columns last, which is all that CREATE OR REPLACE allows.
         view = "CREATE OR REPLACE VIEW {} AS SELECT * FROM {} WHERE _deleted_at IS NULL"

@@ -39,7 +39,27 @@ def field_table(bound: BoundMapping) -> str:
             f"{column.description} ({TYPE_WORDS[column.type]}{unit}){personal}",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    if bound.deleted:
+        about = "When the source said that it is deleted (a moment in UTC)"
+        lines.append(f"| _deleted_at | `{bound.deleted}` | deleted | {about} |")
     return "\n".join(lines)
+
+
+def lineage(bound: BoundMapping) -> dict[str, list[str]]:
+    """What each column of the table is made from: its name, and the source paths that it reads.
+
+    Every column of the entity, empty for one that nothing or a constant fills, and of the columns
+    around them `source_id`, `_version` and `_deleted_at`. A function's column reads all that it is
+    given. The flag of a deleted record stands at `_deleted_at` alone, though it empties the rest.
+    """
+    fields = {field.column.name: list(field.rule.reads()) for field in bound.fields}
+    key = dict.fromkeys(path for rule in bound.key for path in rule.reads())
+    return {
+        "source_id": list(key),
+        **{column.name: fields.get(column.name, []) for column in bound.entity.columns()},
+        "_version": [bound.version] if bound.version else [],
+        "_deleted_at": [bound.deleted] if bound.deleted else [],
+    }
 
 
 def mapping_hash(bound: BoundMapping) -> str:

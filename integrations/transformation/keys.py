@@ -21,11 +21,16 @@ def source_ids(key: Sequence[Rule], columns: Columns, *, rows: int) -> tuple[Arr
         for old, new in (("%", "%25"), ("/", "%2F")):
             parts = [pc.replace_substring(part, pattern=old, replacement=new) for part in parts]
     ids = pc.binary_join_element_wise(*parts, "/") if len(parts) > 1 else parts[0]
-    blank = [pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(part)), 0) for part in parts]
+    return ids, unfit(ids, parts)
+
+
+def unfit(ids: Array, parts: Sequence[Array]) -> Array:
+    """Which ids are none: null, holding NUL, all too long, or made of a blank part."""
     bad = pc.or_(pc.greater(pc.utf8_length(ids), LONGEST), pc.match_substring(ids, "\x00"))
-    for one in blank:
-        bad = pc.or_(bad, one)
-    return ids, pc.fill_null(bad, True)
+    for part in parts:
+        bad = pc.or_(bad, pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(part)), 0))
+    found: Array = pc.fill_null(bad, True)
+    return found
 
 
 class KeyReader:

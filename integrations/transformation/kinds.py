@@ -52,6 +52,10 @@ DECIMAL = Kind("decimal", pa.decimal128(38, 9), Decimal)
 BOOLEAN = Kind("boolean", pa.bool_(), bool)
 ID_OR_OBJECT = Kind("id_or_object", pa.string(), str | _Reference, _id)
 STRING_MAP = Kind("string_map", pa.string(), dict[str, str], _json_text)
+WORD = Kind("string_or_integer", pa.string(), str | int, str)
+"""A key as sources write it: `"ch_1"` or `17`."""
+RAW = Kind("raw", pa.binary(), msgspec.Raw, bytes)
+"""Whatever stands there, as the bytes that were sent."""
 
 KINDS = {
     kind.name: kind

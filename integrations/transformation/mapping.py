@@ -4,7 +4,7 @@
 known to fit: after that only data can be wrong.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from integrations.names import NAME
 from integrations.transformation.function import Function, PythonFunction
-from integrations.transformation.kinds import INTEGER, Kind
+from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
 from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
 from integrations.transformation.rules import FieldRule, as_rule
 from integrations.transformation.values import Constant
@@ -43,7 +43,8 @@ class StreamMapping(BaseModel):
 
     `key` names the values that make the record's id in the source: one path, or several that are
     only unique together. A key that is no string needs its rule: `{type: integer, from: id}`.
-    `version` is the path of a whole number that grows with every change of a record.
+    `version` is the path of a whole number that grows with every change of a record, `deleted` that
+    of a boolean: true where the source says with the record that it is deleted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class StreamMapping(BaseModel):
         Field(min_length=1),
     ]
     version: SourcePath = NO_VERSION
+    deleted: SourcePath | None = None
     fields: dict[str, FieldRule] = Field(min_length=1)
 
     def bind(
@@ -84,6 +86,7 @@ class BoundMapping:
     fields: tuple[BoundField, ...]
     key: tuple[Rule, ...]
     version: str | None
+    deleted: str | None
     paths: Mapping[str, Kind]
 
 
@@ -107,11 +110,13 @@ class _Binding:
         version = None if mapping.version == NO_VERSION else mapping.version
         if version is not None:
             self._read({version: INTEGER}, ("version",))
+        if mapping.deleted is not None:
+            self._read({mapping.deleted: BOOLEAN}, ("deleted",))
         self._missing()
-        self.mistakes.extend(_tangled(self.paths))
+        self.mistakes.extend((("fields",), message) for message in tangled(self.paths))
         if self.mistakes:
             raise MappingErrors(self.mistakes)
-        return BoundMapping(self.entity, mapping, fields, key, version, self.paths)
+        return BoundMapping(self.entity, mapping, fields, key, version, mapping.deleted, self.paths)
 
     def _fields(self) -> Iterator[BoundField]:
         for name, given in self.mapping.fields.items():
@@ -189,9 +194,10 @@ def _fits(rule: Rule, column: "EntityColumn") -> bool:
     return not isinstance(rule, Constant) or rule.fits(column.type)
 
 
-def _tangled(paths: Mapping[str, Kind]) -> Iterator[tuple[Path, str]]:
-    """Paths that are read as a value in one place and as an object in another."""
-    for path in paths:
-        for other in paths:
+def tangled(paths: Iterable[str]) -> Iterator[str]:
+    """What is wrong with paths that are read as a value in one place, as an object in another."""
+    known = list(paths)
+    for path in known:
+        for other in known:
             if other.startswith(f"{path}."):
-                yield ("fields",), f"`{path}` is read as a value, yet `{other}` lies inside it"
+                yield f"`{path}` is read as a value, yet `{other}` lies inside it"

@@ -9,7 +9,6 @@ and says exactly which are wrong and where; the others go back to pyarrow. What 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,13 +17,7 @@ import pyarrow.json
 
 from integrations.transformation.arrow import Array, array, nulls, pc
 from integrations.transformation.kinds import INTEGER, Kind
-
-_DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that msgspec raises on bytes that are not what was asked for."""
-
-
-_SLICE = 1000
-"""Records that are Python objects at one time."""
+from integrations.transformation.structs import DECODING, SLICE, getter, places, struct, tree
 
 
 class _Refused(Exception):
@@ -48,8 +41,19 @@ class Parsed:
     rows: Array
     unread: list[Unread]
 
+    def without(self, rows: Array) -> "Parsed":
+        """The same less the records at these positions of the batch."""
+        kept = pc.invert(pc.is_in(self.rows, value_set=rows))
+        gone = set(rows.to_pylist())
+        return Parsed(
+            {path: values.filter(kept) for path, values in self.columns.items()},
+            self.rows.filter(kept),
+            [one for one in self.unread if one.row not in gone],
+        )
 
-_INT64 = 2**63
+
+INT64 = 2**63
+"""The first whole number that an integer column cannot hold."""
 
 
 class Parser:
@@ -61,15 +65,15 @@ class Parser:
     def __init__(self, paths: Mapping[str, Kind]) -> None:
         self._paths = dict(paths)
         plain = {path: kind for path, kind in paths.items() if kind.render is None}
-        self._plain = _tree(plain)
+        self._plain = tree(plain)
         self._schema = pa.schema(_arrow_fields(self._plain))
-        mixed = _tree({path: kind for path, kind in paths.items() if kind.render is not None})
-        self._mixed = [(path, kind, _getter(at)) for path, kind, at in _places(mixed)]
-        self._mixed_lines = msgspec.json.Decoder(_struct(mixed))
-        everything = _tree(self._paths)
-        self._strict = msgspec.json.Decoder(_struct(everything))
+        mixed = tree({path: kind for path, kind in paths.items() if kind.render is not None})
+        self._mixed = [(path, kind, getter(at)) for path, kind, at in places(mixed)]
+        self._mixed_lines = msgspec.json.Decoder(struct(mixed))
+        everything = tree(self._paths)
+        self._strict = msgspec.json.Decoder(struct(everything))
         self._integers = [
-            (path, _getter(at)) for path, kind, at in _places(everything) if kind is INTEGER
+            (path, getter(at)) for path, kind, at in places(everything) if kind is INTEGER
         ]
 
     def parse(self, records: Array) -> Parsed:
@@ -94,16 +98,16 @@ class Parser:
 
     def _wrong(self, records: Array, rows: Array) -> Iterator[Unread]:
         decode = self._strict.decode
-        for start in range(0, len(records), _SLICE):
-            values: list[Any] = records.slice(start, _SLICE).to_pylist()
+        for start in range(0, len(records), SLICE):
+            values: list[Any] = records.slice(start, SLICE).to_pylist()
             for at, record in enumerate(values, start):
                 try:
                     found = decode(record)
-                except _DECODING as error:
-                    yield _unread(rows[at].as_py(), error)
+                except DECODING as error:
+                    yield why_unread(rows[at].as_py(), error)
                     continue
                 for path, value in self._integers:
-                    if not -_INT64 <= (value(found) or 0) < _INT64:
+                    if not -INT64 <= (value(found) or 0) < INT64:
                         yield Unread(rows[at].as_py(), path, "expected `int` of at most 64 bits")
                         break
 
@@ -151,7 +155,7 @@ class Parser:
     def _mixed_columns(self, block: pa.Buffer) -> dict[str, Array]:
         try:
             found = self._mixed_lines.decode_lines(block)
-        except _DECODING as error:
+        except DECODING as error:
             raise _Refused(str(error)) from error
         return {
             path: array(list(map(_rendering(value, kind), found)), kind.arrow)
@@ -169,56 +173,11 @@ def _joined(records: Array) -> pa.Buffer:
     return block
 
 
-def _tree(paths: Mapping[str, Kind]) -> dict[str, Any]:
-    """Paths as nested dictionaries, a Kind at each leaf."""
-    tree: dict[str, Any] = {}
-    for path, kind in paths.items():
-        *parents, leaf = path.split(".")
-        inner = tree
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[leaf] = kind
-    return tree
-
-
-def _arrow_fields(tree: Mapping[str, Any]) -> "list[pa.Field[Any]]":
+def _arrow_fields(of: Mapping[str, Any]) -> "list[pa.Field[Any]]":
     return [
         pa.field(name, node.arrow if isinstance(node, Kind) else pa.struct(_arrow_fields(node)))
-        for name, node in tree.items()
+        for name, node in of.items()
     ]
-
-
-def _struct(tree: Mapping[str, Any]) -> type[msgspec.Struct]:
-    """A Struct that decodes just the tree; its attributes are numbered, JSON names can be any."""
-    fields = []
-    for number, (name, node) in enumerate(tree.items()):
-        type_ = node.json if isinstance(node, Kind) else _struct(node)
-        fields.append((f"v{number}", type_ | None, msgspec.field(default=None, name=name)))
-    return msgspec.defstruct("Record", fields, gc=False)
-
-
-def _places(
-    tree: Mapping[str, Any], path: str = "", at: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Kind, tuple[str, ...]]]:
-    """Each leaf of a tree: its path, its kind, and the attributes that lead to it in `_struct`."""
-    for number, (name, node) in enumerate(tree.items()):
-        here = f"{path}.{name}" if path else name
-        if isinstance(node, Kind):
-            yield here, node, (*at, f"v{number}")
-        else:
-            yield from _places(node, here, (*at, f"v{number}"))
-
-
-def _getter(at: tuple[str, ...]) -> Callable[[Any], Any]:
-    if len(at) == 1:
-        return attrgetter(at[0])
-
-    def get(record: Any) -> Any:
-        for name in at:
-            record = getattr(record, name, None)
-        return record
-
-    return get
 
 
 def _rendering(value: Callable[[Any], Any], kind: Kind) -> Callable[[Any], Any]:
@@ -231,8 +190,8 @@ def _rendering(value: Callable[[Any], Any], kind: Kind) -> Callable[[Any], Any]:
     return rendered
 
 
-def _flat(table: pa.Table, tree: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
-    for name, node in tree.items():
+def _flat(table: pa.Table, of: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    for name, node in of.items():
         yield from _leaves(name, _only(table.column(name)), node)
 
 
@@ -253,16 +212,12 @@ def _glued(parts: list[Array], type_: pa.DataType) -> Array:
     return pa.concat_arrays(parts) if parts else nulls(0, type_)
 
 
-def _int64(values: list[int]) -> Array:
-    return array(values, pa.int64())
-
-
-def _unread(row: int, error: Exception) -> Unread:
-    """msgspec names the place as "… - at `$.card.brand`"."""
+def why_unread(row: int, error: Exception, *, what: str = "record") -> Unread:
+    """What msgspec says of a record; it names the place as "… - at `$.card.brand`"."""
     if isinstance(error, msgspec.ValidationError):
-        what, _, at = str(error).partition(" - at `$.")
-        return Unread(row, at.rstrip("`"), what[:1].lower() + what[1:])
-    return Unread(row, "", f"the record is no JSON: {error}")
+        reason, _, at = str(error).partition(" - at `$.")
+        return Unread(row, at.rstrip("`"), reason[:1].lower() + reason[1:])
+    return Unread(row, "", f"the {what} is no JSON: {error}")
 
 
 def _arrow_words(message: str) -> str:

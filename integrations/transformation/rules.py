@@ -78,6 +78,18 @@ FieldRule = Annotated[
     ),
 ]
 
+MomentRule = Annotated[
+    Annotated[SourcePath, Tag(PATH)]
+    | Annotated[EpochSeconds, Tag("epoch_s")]
+    | Annotated[Timestamp, Tag("timestamp")],
+    Discriminator(
+        _tag,
+        custom_error_type="rule_type",
+        custom_error_message="a moment is a path, or has a `type`: one of epoch_s, timestamp",
+    ),
+]
+"""The rules that give a moment of themselves, without a function of the connector's folder."""
+
 _DEFAULTS: dict[pa.DataType, tuple[type[Rule], str]] = {
     TEXT: (Text, "text"),
     INT: (Integer, "integer"),

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from integrations.transformation.arrow import Array, nulls, pc
+from integrations.transformation.arrow import Array, nulls, pc, repeat
 from integrations.transformation.kinds import INTEGER, STRING
 from integrations.transformation.rule import DATE, TIMESTAMP, Coerced, FromOne
 
@@ -73,6 +73,17 @@ class Date(FromOne):
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
         shaped = pc.if_else(pc.match_substring_regex(values, _DAY), values, None)
         return _parsed(values, shaped, DATE, "is no day as 2026-01-31")
+
+
+def moments(seen_at: Array | datetime, rows: Array) -> Array:
+    """When the source said the records at these positions of a batch, in microseconds of UTC.
+
+    `seen_at` is one moment for all of the batch, or an Array of one a record.
+    """
+    if isinstance(seen_at, datetime):
+        return repeat(seen_at, TIMESTAMP, len(rows))
+    taken: Array = pc.take(seen_at, rows).cast(TIMESTAMP)
+    return taken
 
 
 def _in_range(values: Array) -> tuple[Array, Array]:

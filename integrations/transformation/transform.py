@@ -4,25 +4,31 @@ Everything goes by column: parse, coerce, map, check. A bad value costs its own 
 batch. Nothing here knows the clock, the network or the database: the same bytes give the same rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from integrations.errors import StopStream
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
-from integrations.transformation.keys import LONGEST, KeyReader, source_ids
+from integrations.transformation.deletions import NONE, Deletions, ascending
+from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unfit
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.parse import Parsed, Parser
 from integrations.transformation.refusals import Refusals
 from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Coerced, Columns
+from integrations.transformation.times import moments
+from integrations.transformation.values import IdOrObject, Integer, Text
 
 PULL, PUSH, DELETE = 0, 1, 2
 """`_rank`: which statement about a row wins where time and version do not decide."""
 
 MASK = "•••"
 NULL = "null"
+_PLAIN = (Text, Integer, IdOrObject)
+"""The rules of a key that is the source's own, as it stands in a path or a parameter."""
 _ROW = "row"
 """The working column that holds a record's position in its batch."""
 _SHOWN = 80
@@ -36,7 +42,8 @@ class Transformed:
     """What became of a batch: `received` records are `rows` and `refused` together.
 
     `rows` has source_id, the entity's columns (JSON as strings), `_version` (int64, null without
-    one), `_seen_at` (UTC, microseconds) and `_rank` (int16). `refused` has the columns of
+    one), `_seen_at` (UTC, microseconds), `_rank` (int16) and `_deleted_at`: null, or for a deletion
+    its `_seen_at`; the entity's columns are then all null. `refused` has the columns of
     `refusals.SCHEMA`. Both keep the batch's order.
     """
 
@@ -52,6 +59,7 @@ class Transformer:
         self._bound = bound
         self._parser = Parser(bound.paths)
         self._keys = KeyReader(bound.key, bound.paths)
+        self._deletions = Deletions(bound)
         self._columns = bound.entity.columns()
         self._fields = {field.column.name: field for field in bound.fields}
         self._names = [column.name for column in self._columns]
@@ -60,24 +68,62 @@ class Transformer:
             for field in reversed(bound.fields)
             for path in field.rule.reads()
         } | {path: ("source_id", "key") for rule in bound.key for path in rule.reads()}
+        if bound.deleted:
+            self._readers[bound.deleted] = ("_deleted_at", "deleted")
 
-    def run(self, records: Array, *, seen_at: Array | datetime, rank: int = PULL) -> Transformed:
+    def run(
+        self,
+        records: Array,
+        *,
+        seen_at: Array | datetime,
+        rank: Array | int = PULL,
+        deleted: Array | None = None,
+    ) -> Transformed:
         """The rows of a batch: `records` is an Array of binary, one JSON object each.
 
-        `seen_at` is when the source said them, in UTC: one moment, or an Array of one a record.
+        `seen_at` is when the source said them, in UTC: one moment, or an Array of one a record;
+        `rank` likewise is one for all or an int16 a record. A record for which the boolean Array
+        `deleted` is true is a tombstone: its rank is `DELETE`, and nothing but its key needs to be
+        readable. A record with the mapping's flag keeps its rank, and needs no more than that.
         Raises `StopStream` where the mapping's function or the entity's model itself fails.
         """
         refusals = Refusals()
         parsed = self._parser.parse(records)
+        told = NONE if deleted is None else pc.indices_nonzero(deleted)
+        gone = ascending(self._deletions.flagged(parsed, records), told)
+        if len(gone):
+            parsed = parsed.without(gone)
         self._note_unread(parsed, refusals)
         ids = self._ids(parsed, refusals)
         table = _without(self._table(parsed, ids, refusals), refusals)
         table = self._checked(table, parsed, refusals)
-        rows = self._stamped(table, seen_at=seen_at, rank=rank)
+        if len(gone):
+            stubs = self._stubs(records, gone, refusals)
+            table = pa.concat_tables([table, stubs]).sort_by(_ROW).combine_chunks()
+        rows = self._stamped(table, seen_at=seen_at, rank=rank, gone=gone, told=told)
         keys = self._keys_of(refusals.rows, parsed, ids, records)
-        moments = _moments(seen_at, array(refusals.rows, pa.int64()))
-        refused = refusals.table(records, keys, seen_at=moments)
-        return Transformed(rows, refused, received=len(records))
+        seen = moments(seen_at, array(refusals.rows, pa.int64()))
+        return Transformed(rows, refusals.table(records, keys, seen_at=seen), len(records))
+
+    def tombstones(self, keys: Sequence[str], *, seen_at: Array | datetime) -> pa.Table:
+        """Rows like those of `run` for keys of which the source has no record any more.
+
+        `seen_at` is when it said so, in UTC: one moment, or an Array of one a key. Raises
+        `StopStream` for a mapping whose key is not one plain value, for a source's key is then not
+        ours, and for a key that no row can have.
+        """
+        if len(self._bound.key) > 1 or not isinstance(self._bound.key[0], _PLAIN):
+            raise StopStream(
+                "the record that a source's key means is not known: the mapping's key is not one "
+                "plain value",
+                todo="Map `key` to one path, or read the stream in full",
+            )
+        ids = array(keys, TEXT)
+        if pc.any(unfit(ids, [ids])).as_py():
+            raise StopStream(f"a key is blank, holds NUL, or has more than {LONGEST} characters")
+        rows = array(range(len(ids)), pa.int64())
+        table = self._rows(rows, ids, self._nothing(len(ids)), versions=nulls(len(ids), INT))
+        return self._stamped(table, seen_at=seen_at, rank=DELETE, gone=rows, told=rows)
 
     def _note_unread(self, parsed: Parsed, refusals: Refusals) -> None:
         for one in parsed.unread:
@@ -100,17 +146,31 @@ class Transformer:
 
     def _table(self, parsed: Parsed, ids: Array, refusals: Refusals) -> pa.Table:
         """Every parsed record as a row, bad ones too; values that could not be taken are null."""
-        rows = len(parsed.rows)
-        columns = {_ROW: parsed.rows, "source_id": ids}
-        for column in self._columns:
-            field = self._fields.get(column.name)
-            if field is None:
-                columns[column.name] = nulls(rows, column.type)
-            else:
-                columns[column.name] = self._column(field, parsed, refusals)
+        columns = self._nothing(len(parsed.rows))
+        for name, field in self._fields.items():
+            columns[name] = self._column(field, parsed, refusals)
+        return self._rows(parsed.rows, ids, columns, versions=self._versions(parsed))
+
+    def _stubs(self, records: Array, gone: Array, refusals: Refusals) -> pa.Table:
+        """The deletions among the records as rows: a key, perhaps a version, and nothing else."""
+        stubs = self._deletions.read(records, gone)
+        self._note_unread(stubs, refusals)
+        ids = self._ids(stubs, refusals)
+        nothing = self._nothing(len(stubs.rows))
+        table = self._rows(stubs.rows, ids, nothing, versions=self._versions(stubs))
+        return _without(table, refusals)
+
+    def _nothing(self, rows: int) -> dict[str, Array]:
+        return {column.name: nulls(rows, column.type) for column in self._columns}
+
+    def _versions(self, parsed: Parsed) -> Array:
         version = self._bound.version
-        columns["_version"] = parsed.columns[version] if version else nulls(rows, INT)
-        return pa.table(columns)
+        return parsed.columns[version] if version else nulls(len(parsed.rows), INT)
+
+    def _rows(
+        self, rows: Array, ids: Array, columns: Mapping[str, Array], *, versions: Array
+    ) -> pa.Table:
+        return pa.table({_ROW: rows, "source_id": ids, **columns, "_version": versions})
 
     def _column(self, field: BoundField, parsed: Parsed, refusals: Refusals) -> Array:
         rule, wanted = field.rule, field.column.type
@@ -138,15 +198,31 @@ class Transformer:
             table = _without(table, refusals)
         return table
 
-    def _stamped(self, table: pa.Table, *, seen_at: Array | datetime, rank: int) -> pa.Table:
+    def _stamped(
+        self,
+        table: pa.Table,
+        *,
+        seen_at: Array | datetime,
+        rank: Array | int,
+        gone: Array,
+        told: Array,
+    ) -> pa.Table:
+        """The rows with their stamps: `gone` are the positions of deletions, `told` those of
+        tombstones."""
         for number, name in enumerate(table.column_names):
             if table.schema.field(name).type == JSON:
                 plain = pc.cast(table[name], TEXT)
                 table = table.set_column(number, name, plain)
-        moments = _moments(seen_at, table[_ROW].combine_chunks())
-        table = table.append_column("_seen_at", moments)
-        ranks = repeat(rank, pa.int16(), len(table))
-        return table.append_column("_rank", ranks).drop_columns(_ROW)
+        rows: Any = table[_ROW].combine_chunks()
+        seen = moments(seen_at, rows)
+        ranks, ends = _ranks(rank, rows), nulls(len(rows), TIMESTAMP)
+        if len(gone):
+            tombstone = pa.scalar(DELETE, pa.int16())
+            ranks = pc.if_else(pc.is_in(rows, value_set=told), tombstone, ranks)
+            ends = pc.if_else(pc.is_in(rows, value_set=gone), seen, None)
+        for name, values in (("_seen_at", seen), ("_rank", ranks), ("_deleted_at", ends)):
+            table = table.append_column(name, values)
+        return table.drop_columns(_ROW)
 
     def _keys_of(
         self, rows: list[int], parsed: Parsed, ids: Array, records: Array
@@ -154,19 +230,16 @@ class Transformer:
         """The keys of refused records, as far as they have one."""
         places = pc.index_in(array(rows, pa.int64()), value_set=parsed.rows)
         found = dict(zip(rows, ids.take(places).to_pylist(), strict=True))
-        unread = [one.row for one in parsed.unread]
-        found.update(
-            zip(unread, self._keys.read(records.take(array(unread, pa.int64()))), strict=True)
-        )
+        rest = [row for row, key in found.items() if key is None]
+        found.update(zip(rest, self._keys.read(records.take(array(rest, pa.int64()))), strict=True))
         return {row: key for row, key in found.items() if key is not None}
 
 
-def _moments(seen_at: Array | datetime, rows: Any) -> Array:
-    """When the source said the records at these positions of the batch."""
-    if isinstance(seen_at, datetime):
-        return repeat(seen_at, TIMESTAMP, len(rows))
-    moments: Array = pc.take(seen_at, rows).cast(TIMESTAMP)
-    return moments
+def _ranks(rank: Array | int, rows: Any) -> Array:
+    if isinstance(rank, int):
+        return repeat(rank, pa.int16(), len(rows))
+    taken: Array = pc.take(rank, rows).cast(pa.int16())
+    return taken
 
 
 def _without(table: pa.Table, refusals: Refusals) -> pa.Table:

@@ -15,6 +15,8 @@ from integrations.errors import RetryLater, StopStream
 _Level = TypeVar("_Level")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
+_WHOLE = re.compile(rb"-?[0-9]+")
 
 Bytes = bytes | msgspec.Raw
 
@@ -79,6 +81,30 @@ def value_at(body: Bytes, path: str) -> msgspec.Raw | None:
     return value_at(level[head], rest)
 
 
+def record_in(body: Bytes, path: str) -> Bytes:
+    """The one record at `path`, undecoded: an object. Errors as in `records_in`."""
+    found = value_at(body, path) if path else body
+    if found is None:
+        raise StopStream(f"the answer has no {path!r}, where its record should be")
+    _decoded(_OBJECT, found, f"{path!r} of the answer" if path else "the answer")
+    return found
+
+
+def text_of(raw: Bytes | None) -> str | None:
+    """A text, or a whole number's digits as they were sent, however many; None for all else.
+
+    An empty text is none either: what is made of these is asked for again.
+    """
+    if raw is None:
+        return None
+    if _WHOLE.fullmatch(raw):
+        return bytes(raw).decode()
+    try:
+        return _TEXT.decode(raw) or None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _decoded(decoder: msgspec.json.Decoder[_Level], body: Bytes, what: str) -> _Level:
     try:
         return decoder.decode(body)
@@ -86,5 +112,7 @@ def _decoded(decoder: msgspec.json.Decoder[_Level], body: Bytes, what: str) -> _
         raise StopStream(f"{what} has another shape: {error}") from error
     except msgspec.DecodeError as error:
         raise RetryLater(f"the answer is no JSON, or not all of it: {error}") from error
+    except UnicodeDecodeError as error:
+        raise StopStream(f"{what} is no UTF-8: {error}") from error
     except RecursionError as error:
         raise StopStream(f"{what} is nested too deeply to be read") from error

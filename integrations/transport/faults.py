@@ -7,6 +7,7 @@ are redacted here, and so are the causes: an orchestrator stores the messages of
 import email.utils
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -26,10 +27,23 @@ _REMEDIES: Mapping[type[BaseException], type[IntegrationError]] = {
 }
 """By the nearest base class; what is not named is no passing fault: `StopStream`."""
 
+_MISSING = frozenset({404, 410})
 _RETRIED = frozenset({408, 425, 429})  # and every 5xx
 _WORDS = 300  # characters of a vendor's message that an error quotes
 _LONGEST = timedelta(days=3650).total_seconds()
 _MESSAGE_KEYS = ("message", "detail", "error_description", "title", "error", "errors")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What it means for a call that the source knows nothing of what it asks for: an `error`.
+
+    So say 404 and 410 (RFC 9110), and a 400 with the code `resource_missing`, which Stripe uses for
+    a parameter: one of `params`, or else it is another mistake.
+    """
+
+    error: type[StopStream]
+    params: frozenset[str] = frozenset()
 
 
 def translated(error: Exception, *, call: str) -> IntegrationError:
@@ -50,6 +64,7 @@ def refused(
     now: datetime,
     secret_names: frozenset[str],
     should_retry_header: str | None,
+    missing: Missing | None = None,
 ) -> IntegrationError:
     """Our error for an answer whose status is not 200. `call` may name the request's id."""
     status = response.status_code
@@ -66,7 +81,37 @@ def refused(
         return StopConnection(what, todo=f"Check the credential (its secrets: {named}).")
     if status == 403:
         return StopStream(what, todo="Give the credential the permission to read this.")
+    if missing is not None and _says_missing(response, body, missing.params):
+        return missing.error(what)
     return StopStream(what)
+
+
+def _says_missing(response: httpx.Response, body: bytes, params: frozenset[str]) -> bool:
+    """Whether an answer says that what was asked for does not exist.
+
+    A page in HTML is not the API's word: a proxy or a wrong address says 404 so.
+    """
+    if "html" in response.headers.get("content-type", "").lower():
+        return False
+    code, param = _complaint(body)
+    if param and params and param not in params:
+        return False
+    return response.status_code in _MISSING or (
+        response.status_code == 400 and bool(params) and code == "resource_missing"
+    )
+
+
+def _complaint(body: bytes) -> tuple[str, str]:
+    """An error's code and the parameter that it is about, as Stripe names the two
+    (docs.stripe.com/api/errors); "" for none."""
+    try:
+        error = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", ""
+    error = error.get("error", error) if isinstance(error, dict) else {}
+    said = error if isinstance(error, dict) else {}
+    code, param = said.get("code"), said.get("param")
+    return code if isinstance(code, str) else "", param if isinstance(param, str) else ""
 
 
 def _passing(response: httpx.Response, should_retry_header: str | None) -> bool:
@@ -86,14 +131,15 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     asked = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return min(float(asked), _LONGEST)
-    until = _http_date(asked)
+    until = http_date(asked)
     if until is None:
         return None
-    wait = (until - (_http_date(headers.get("date", "")) or now)).total_seconds()
+    wait = (until - (http_date(headers.get("date", "")) or now)).total_seconds()
     return min(wait, _LONGEST) if wait >= 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """The moment of an HTTP date; None for a text that is none."""
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
@@ -106,7 +152,7 @@ def vendor_words(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
         text = _message(msgspec.json.decode(body), depth=4) or text
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # HTML from a proxy: its text is enough.
         text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.S | re.I)
     # Redacted before it is cut, or half a secret could stay.

@@ -6,6 +6,7 @@ would send headers like `X-Api-Key` along to anywhere.
 """
 
 import ipaddress
+import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +21,8 @@ from integrations.auth import Auth
 from integrations.errors import RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
-from integrations.transport.faults import HTTPX_ERRORS, refused, translated
+from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
+from integrations.transport.source_clock import SourceClock
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -33,7 +35,8 @@ Params = Mapping[str, str | int | bool]
 class Reply:
     """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
 
-    `seen_at` is the time (UTC) at which the request that it answers was sent.
+    `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
+    sent.
     """
 
     url: str
@@ -82,34 +85,47 @@ class HttpClient:
         secrets: Mapping[str, Secret],
         options: HttpOptions,
         clock: Callable[[], datetime],
+        offset_s: float = 0.0,
     ) -> None:
         self._base = httpx.URL(base_url)
         self._auth, self._options, self._clock = auth, options, clock
+        self._source = SourceClock(clock, offset_s=offset_s)
         self.requests = 0
         self._client = httpx.Client(
             auth=_Signed(auth, secrets),
             headers={"Accept": "application/json", **options.headers},
             timeout=options.timeout_s,
             follow_redirects=False,
+            verify=_trusted(self._base.scheme),
             event_hooks={"request": [self._count]},
             # A proxy from the environment could not reach this machine's own servers.
             trust_env=not _loopback(self._base.host),
         )
 
-    def get(self, target: str, *, params: Params | None = None) -> Reply:
+    @property
+    def offset_s(self) -> float:
+        """How many seconds the source's clock is ahead of ours, as held after the last answer."""
+        return self._source.offset_s
+
+    def get(
+        self, target: str, *, params: Params | None = None, missing: Missing | None = None
+    ) -> Reply:
         """The answer to a GET of `target`: a path below the base address, or a whole URL.
 
         Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
-        sent, when the target or a redirect leads to another origin.
+        sent, when the target or a redirect leads to another origin. `missing` says what is raised
+        for an answer that what was asked for does not exist.
         """
         url = self._inside(self._address(target))
         request = self._client.build_request("GET", url, params=params or None)
         for _ in range(1 + _MOST_REDIRECTS):
-            seen_at = self._clock()
+            began = self._source.start()
             with self._exchange(request) as response:
-                location = response.headers.get("location")
-                if response.status_code not in _REDIRECTS or not location:
-                    return self._reply(response, seen_at=seen_at)
+                status, headers = response.status_code, response.headers
+                seen_at = self._source.answered(began, status=status, headers=headers)
+                location = headers.get("location")
+                if status not in _REDIRECTS or not location:
+                    return self._reply(response, seen_at=seen_at, missing=missing)
                 # Built anew, so that it is signed anew and nothing else is carried over.
                 onward = self._inside(request.url.join(location), by="a redirect of ")
                 request = self._client.build_request("GET", onward)
@@ -144,7 +160,9 @@ class HttpClient:
         except HTTPX_ERRORS as error:
             raise translated(error, call=_call(request)) from error
 
-    def _reply(self, response: httpx.Response, *, seen_at: datetime) -> Reply:
+    def _reply(
+        self, response: httpx.Response, *, seen_at: datetime, missing: Missing | None
+    ) -> Reply:
         if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
             raise refused(
                 response,
@@ -153,6 +171,7 @@ class HttpClient:
                 now=self._clock(),
                 secret_names=self._auth.secret_names(),
                 should_retry_header=self._options.should_retry_header,
+                missing=missing,
             )
         body = self._body(response)
         return Reply(str(response.url), response.headers, body, seen_at)
@@ -201,6 +220,12 @@ class HttpClient:
         place: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _trusted(scheme: str) -> ssl.SSLContext | bool:
+    # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
+    # authorities takes 20 ms.
+    return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _call(request: httpx.Request) -> str:

@@ -1,20 +1,21 @@
 """How an answer tells where the next page is. Each kind is one frozen model with one verb.
 
-What drives them, and notices when they go in a circle, is the session.
+What drives them, and notices when they go in a circle, is the session. `immutable` says whether the
+order of the list is one that changes do not move: then a record that stays is in every reading.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urljoin
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import StopStream
 from integrations.redaction import redact
-from integrations.transport.body import value_at
+from integrations.transport.body import text_of, value_at
 
 FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
 FieldPath = Annotated[str, Field(pattern=FIELD_PATH)]
@@ -23,12 +24,16 @@ FieldPath = Annotated[str, Field(pattern=FIELD_PATH)]
 
 @dataclass(frozen=True)
 class Answer:
-    """What paging reads: the address that answered, the headers, the body, and its records."""
+    """What paging reads: the address that answered, the headers, the body, and its records.
+
+    `params` are those of the request, none when it asked for a whole address.
+    """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     records: Sequence[msgspec.Raw]
+    params: Mapping[str, str | int | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class LastId(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    immutable: ClassVar[bool] = True
+    newest_first: ClassVar[bool] = False
+
     type: Literal["last_id"]
     param: str = Field(default="starting_after", min_length=1)
     id: FieldPath = "id"
@@ -54,22 +62,48 @@ class LastId(BaseModel):
 
     def follow(self, answer: Answer) -> Next | None:
         """None at the end. Raises `StopStream` when the body does not say whether it is."""
-        more = _plain(value_at(answer.body, self.more))
-        if not isinstance(more, bool):
-            raise StopStream(
-                f"the answer's {self.more!r} should be true or false, it is {_shown(more)}"
-            )
-        if not more:
+        if not _is_more(answer, self.more):
             return None
-        if not answer.records:
-            raise StopStream(f"the page is empty, yet its {self.more!r} says that there is more")
-        last = _plain(value_at(answer.records[-1], self.id))
-        if isinstance(last, bool) or not isinstance(last, str | int) or last == "":
-            raise StopStream(
-                f"the page's last record has {_shown(last)} as its {self.id!r}: "
-                "the next page cannot be asked for"
-            )
-        return Next(params={self.param: str(last)})
+        return Next(params={self.param: id_of(answer.records[-1], self.id)})
+
+
+class IdCursor(BaseModel):
+    """Go from id to id in a list with the newest first, to older records or on to newer ones.
+
+    When the first request has a value for the parameter `newer`, each next page is asked for what
+    is newer than the first record's id, and the source must give what is nearest to that id.
+    Otherwise each is asked for what is older than the last one's. `id` is a place in the record,
+    `more` in the body; Stripe's names are the defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = True
+    newest_first: ClassVar[bool] = True
+
+    type: Literal["id_cursor"]
+    older: str = Field(default="starting_after", min_length=1)
+    newer: str = Field(default="ending_before", min_length=1)
+    id: FieldPath = "id"
+    more: FieldPath = "has_more"
+
+    @model_validator(mode="after")
+    def _two_ways(self) -> Self:
+        if self.older == self.newer:
+            raise ValueError("older and newer should be two parameters")
+        return self
+
+    def upwards(self, answer: Answer) -> bool:
+        """Whether the answer belongs to a pull that goes on to newer records."""
+        return self.newer in answer.params
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end. Raises `StopStream` when the body does not say whether it is."""
+        if not _is_more(answer, self.more):
+            return None
+        if self.upwards(answer):
+            return Next(params={self.newer: id_of(answer.records[0], self.id)})
+        return Next(params={self.older: id_of(answer.records[-1], self.id)})
 
 
 class NextUrl(BaseModel):
@@ -80,17 +114,20 @@ class NextUrl(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
     type: Literal["next_url"]
     next: FieldPath
 
     def follow(self, answer: Answer) -> Next | None:
         """None at the end. Raises `StopStream` when the address is no text."""
-        found = _plain(value_at(answer.body, self.next))
+        found = plain(value_at(answer.body, self.next))
         if found is None or found == "":
             return None
         if not isinstance(found, str):
             raise StopStream(
-                f"the answer's {self.next!r} should be an address, it is {_shown(found)}"
+                f"the answer's {self.next!r} should be an address, it is {shown(found)}"
             )
         return Next(url=_joined(answer.url, found))
 
@@ -99,6 +136,9 @@ class LinkHeader(BaseModel):
     """The `Link` header holds the next page's address, with `rel="next"` (RFC 8288)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
 
     type: Literal["link_header"]
 
@@ -115,6 +155,9 @@ class Single(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    immutable: ClassVar[bool] = True
+    newest_first: ClassVar[bool] = False
+
     type: Literal["single"]
 
     def follow(self, answer: Answer) -> Next | None:
@@ -122,7 +165,7 @@ class Single(BaseModel):
         return None
 
 
-Paging = Annotated[LastId | NextUrl | LinkHeader | Single, Field(discriminator="type")]
+Paging = Annotated[LastId | IdCursor | NextUrl | LinkHeader | Single, Field(discriminator="type")]
 
 _TARGET = re.compile(r"[\s,]*<([^>]*)>")
 _PARAM = re.compile(r"""\s*;\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?""")
@@ -146,25 +189,49 @@ def _links(header: str) -> list[tuple[str, frozenset[str]]]:
         if "anchor" not in params:  # such a link speaks of another resource (section 3.2)
             links.append((target.group(1), frozenset(params.get("rel", "").lower().split())))
     if header[at:].strip(" \t,"):
-        raise StopStream(f"the answer's Link header cannot be read: {_shown(header[at:])}")
+        raise StopStream(f"the answer's Link header cannot be read: {shown(header[at:])}")
     return links
+
+
+def _is_more(answer: Answer, place: str) -> bool:
+    """What the body says at `place`; where it says that there is more, there are records."""
+    more = plain(value_at(answer.body, place))
+    if not isinstance(more, bool):
+        raise StopStream(f"the answer's {place!r} should be true or false, it is {shown(more)}")
+    if more and not answer.records:
+        raise StopStream(f"the page is empty, yet its {place!r} says that there is more")
+    return more
+
+
+def id_of(record: msgspec.Raw, place: str) -> str:
+    """A record's id as text. Raises `StopStream` for one that cannot be asked for."""
+    raw = value_at(record, place)
+    found = text_of(raw)
+    if found is None:
+        raise StopStream(
+            f"a record at the page's edge has {shown(plain(raw))} as its {place!r}: "
+            "what follows it cannot be asked for"
+        )
+    return found
 
 
 def _joined(base: str, target: str) -> str:
     try:
         return urljoin(base, target)
     except ValueError as error:
-        raise StopStream(f"the next page's address cannot be read: {_shown(target)}") from error
+        raise StopStream(f"the next page's address cannot be read: {shown(target)}") from error
 
 
-def _plain(raw: msgspec.Raw | None) -> object:
+def plain(raw: bytes | msgspec.Raw | None) -> object:
+    """A value decoded, for a message."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return raw
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None if raw is None else bytes(raw)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A source's value for a message: redacted and short."""
     if value is None:
         return "missing or null"
     return redact(repr(value))[:80]

@@ -4,33 +4,36 @@
 pages is here once, for every kind of paging, with the retry and the guard against circles.
 """
 
-import hashlib
 import itertools
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
 from integrations.error_handling.retry import Retry
 from integrations.errors import FixConfig, RetryLater, StopStream
-from integrations.names import Window
 from integrations.secrets import Secret
-from integrations.transport import Clock, Page, Random, Sleep
-from integrations.transport.body import as_sent, readable, records_in
+from integrations.transport import Ask, Clock, One, Page, Random, Sleep
+from integrations.transport.body import as_sent, readable, record_in, records_in
+from integrations.transport.circle import Circle
+from integrations.transport.faults import Missing
 from integrations.transport.http import HttpClient, HttpOptions, Params
 from integrations.transport.paging import Answer, Next
-from integrations.transport.rest_request import RestRequest, is_credential
+from integrations.transport.positions import positions
+from integrations.transport.rest_request import OneRequest, RestRequest, is_credential
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _SIGNING = frozenset({"authorization", "proxy-authorization", "cookie"})
-_MOST_EMPTY_PAGES = 1_000  # in a row: a filtered list may have some, no list has a thousand
 
 
 def _is_base_url(value: str) -> str:
@@ -85,11 +88,15 @@ class RestTransport(BaseModel):
         secrets: Mapping[str, Secret],
         *,
         base_url: str | None = None,
+        offset_s: float = 0.0,
         clock: Clock,
         sleep: Sleep,
         random: Random,
     ) -> "RestSession":
-        """A session that signs with `auth`; `base_url` replaces the configured address."""
+        """A session that signs with `auth`; `base_url` replaces the configured address.
+
+        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
+        """
         try:
             address = _is_base_url(base_url or self.base_url)
         except ValueError as error:
@@ -101,7 +108,9 @@ class RestTransport(BaseModel):
             should_retry_header=self.should_retry_header,
             request_id_header=self.request_id_header,
         )
-        http = HttpClient(address, auth=auth, secrets=secrets, options=options, clock=clock)
+        http = HttpClient(
+            address, auth=auth, secrets=secrets, options=options, clock=clock, offset_s=offset_s
+        )
         return RestSession(http, retry=self.retry, sleep=sleep, random=random)
 
 
@@ -116,39 +125,90 @@ class RestSession:
         """The requests sent so far, repeated and redirected ones included."""
         return self._http.requests
 
-    def pages(self, request: RestRequest, *, window: Window | None) -> Iterator[Page]:
+    @property
+    def offset_s(self) -> float:
+        """How many seconds the source's clock is ahead of ours, as far as its answers told."""
+        return self._http.offset_s
+
+    def pages(
+        self, request: RestRequest, *, ask: Ask, position: str | None = None
+    ) -> Iterator[Page]:
         """The pages of one pull, fetched as they are asked for.
 
-        Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`; `StopStream` too when
-        the pages go in a circle.
+        `position` is the place of the position in a record, where records carry it: their order
+        must then be ascending. Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`;
+        `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
+        when the pages go in a circle.
         """
-        path, fixed = request.first(window)
-        ask: Next | None = Next()
-        circle = _Circle()
+        path, fixed = request.first(ask)
+        standing = positions(request.paging, ask=ask, place=position)
+        missing, circle = request.missing(ask), Circle()
+        onward: Next | None = Next()
         for number in itertools.count(1):
-            if ask is None:
+            if onward is None:
                 return
-            target, params = (ask.url, {}) if ask.url else (path, {**fixed, **ask.params})
+            url = onward.url
+            target, params = (url, {}) if url else (path, {**fixed, **onward.params})
             circle.asked(target, params)
-            page, answer = self._retry.run(
-                partial(self._page, request, target, params, number),
-                sleep=self._sleep,
-                random=self._random,
-                on_retry=_tell,
+            page, answer = self._retried(
+                partial(
+                    self._page,
+                    request,
+                    target,
+                    params,
+                    missing=missing,
+                    number=number,
+                )
             )
             circle.answered(page)
-            yield page
-            ask = request.paging.follow(answer)
+            onward = request.paging.follow(answer)
+            # What happened last comes last: of two events of one second it is the one that counts.
+            records = page.records[::-1] if request.paging.newest_first else page.records
+            position = standing.after(answer, last=onward is None)
+            yield replace(page, records=records, position=position)
+
+    def one(self, request: OneRequest, *, key: str, patience_s: float | None = None) -> One | None:
+        """The record with this key; None when the source says that it has none (404, 410).
+
+        `patience_s` is for how long it is tried again at the most (None: as the file says). Errors
+        as of `pages`; `StopStream` too for a key that no address can hold.
+        """
+        try:
+            return self._retried(
+                partial(self._one, request, request.target(key)), patience_s=patience_s
+            )
+        except _NoSuchRecord:
+            return None
+
+    def _retried(self, call: Callable[[], T], *, patience_s: float | None = None) -> T:
+        retry = self._retry
+        if patience_s is not None and patience_s < retry.budget_s:
+            retry = retry.model_copy(update={"budget_s": patience_s})
+        return retry.run(call, sleep=self._sleep, random=self._random, on_retry=_tell)
 
     def _page(
-        self, request: RestRequest, target: str, params: Params, number: int
+        self,
+        request: RestRequest,
+        target: str,
+        params: Params,
+        *,
+        missing: Missing | None,
+        number: int,
     ) -> tuple[Page, Answer]:
-        reply = self._http.get(target, params=params)
+        # A whole address carries the source's own cursor, and not our position.
+        reply = self._http.get(target, params=params, missing=missing if params else None)
         text = readable(reply.body)
         records = records_in(text, request.records)
-        answer = Answer(reply.url, reply.headers, text, records)
+        answer = Answer(reply.url, reply.headers, text, records, params)
         sent = as_sent(records, text=text, body=reply.body)
         return Page(number, sent, reply.seen_at, len(reply.body)), answer
+
+    def _one(self, request: OneRequest, target: str) -> One:
+        reply = self._http.get(target, missing=Missing(_NoSuchRecord))
+        text = readable(reply.body)
+        found = record_in(text, request.record)
+        (record,) = as_sent([msgspec.Raw(found)], text=text, body=reply.body)
+        return One(bytes(record), reply.seen_at, len(reply.body))
 
     def __enter__(self) -> Self:
         return self
@@ -162,41 +222,8 @@ class RestSession:
         self._http.close()
 
 
-class _Circle:
-    """Notices when the pages of a pull go in a circle, also one that a new cursor hides.
-
-    Keeps a digest per page, not the pages.
-    """
-
-    def __init__(self) -> None:
-        self._requests: set[bytes] = set()
-        self._contents: set[bytes] = set()
-        self._empty = 0
-
-    def asked(self, target: str, params: Params) -> None:
-        """Raises `StopStream` for a request made before."""
-        request = repr((target, sorted(params.items()))).encode()
-        if _known(request, self._requests):
-            raise StopStream("the paging goes in a circle: the next page was read before")
-
-    def answered(self, page: Page) -> None:
-        """Raises `StopStream` for records that were a page before, and for endless empty pages."""
-        self._empty = 0 if page.records else self._empty + 1
-        if self._empty >= _MOST_EMPTY_PAGES:
-            raise StopStream(f"{self._empty} pages in a row were empty, and still there is a next")
-        content = b"\n".join(map(bytes, page.records))
-        if page.records and _known(content, self._contents):
-            raise StopStream(
-                f"the paging goes in a circle: page {page.number} holds exactly the records of an "
-                "earlier one, under a new cursor"
-            )
-
-
-def _known(content: bytes, seen: set[bytes]) -> bool:
-    digest = hashlib.blake2b(content, digest_size=16).digest()
-    known = digest in seen
-    seen.add(digest)
-    return known
+class _NoSuchRecord(StopStream):
+    """The source has no record with the key; never leaves this module."""
 
 
 def _tell(error: RetryLater, wait: float) -> None:

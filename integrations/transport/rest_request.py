@@ -1,23 +1,25 @@
-"""What one stream asks of a REST connection, with the window in the source's terms.
+"""What one stream asks of a REST connection, with windows and moments in the source's terms.
 
 Read from a connector's file, so every field refuses what could not work, at load.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from integrations.errors import FixConfig
-from integrations.names import Window
+from integrations.errors import FixConfig, PositionGone, StopStream
+from integrations.redaction import redact
+from integrations.transport import Ask
+from integrations.transport.faults import Missing
 from integrations.transport.http import Params
-from integrations.transport.paging import FIELD_PATH, Paging
+from integrations.transport.paging import FIELD_PATH, IdCursor, Paging
+from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
 
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
 _CREDENTIAL = re.compile(r"(?i)(?:key|token|secret|auth|password|passwd|credential)s?$")
-_SLOT = re.compile(r"\{[^{}]*\}|[{}]")
-_SLOTS = ("{window.start}", "{window.end}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,16 +30,10 @@ def is_credential(name: str) -> bool:
 
 def _no_credentials(params: "Params") -> "Params":
     for name, value in params.items():
-        if not isinstance(value, bool) and is_credential(name):
+        slot = isinstance(value, str) and slots_in([value]) == {value}  # `sync_token: "{position}"`
+        if not isinstance(value, bool) and not slot and is_credential(name):
             raise ValueError(f"{name} is for auth_handler: a file names secrets, it holds none")
     return params
-
-
-def _slots_known(value: str) -> str:
-    for slot in _SLOT.findall(value):
-        if slot not in _SLOTS:
-            raise ValueError(f"{slot!r} is no slot; there are {' and '.join(_SLOTS)}")
-    return value
 
 
 def _is_path(value: str) -> str:
@@ -48,50 +44,109 @@ def _is_path(value: str) -> str:
     return value
 
 
-Slotted = Annotated[str, AfterValidator(_slots_known)]
-"""Text with the fixed slots `{window.start}` and `{window.end}`, and no other braces."""
+def _has_key(value: str) -> str:
+    if KEY not in slots_in([value]):
+        raise ValueError(f"it should have {KEY} where the record's key goes: '/v1/charges/{KEY}'")
+    return value
+
+
+# A parameter without a value is left out; a path without one would be another path.
+Path = Annotated[str, AfterValidator(takes(*WINDOW)), AfterValidator(_is_path)]
+"""A path below the base address, with slots for a window only."""
+Slotted = Annotated[str, AfterValidator(takes(*WINDOW, POSITION, SINCE))]
+"""Text with the fixed slots of a pull, and no other braces."""
 ParamName = Annotated[str, Field(min_length=1, pattern=r"^[^{}]*$")]
 """A parameter's name: slots are for values."""
+RecordPlace = Annotated[str, Field(pattern=rf"^$|{FIELD_PATH}")]
+"""A place in a body: keys joined by dots, "" for the body itself."""
 
 
 class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
-    The slots take the window's bounds in UTC as `window_format` says: whole seconds or
-    milliseconds since 1970, or `2026-01-01T00:00:00Z`; the start rounded down, the end up.
+    The slots `{window.start}` and `{window.end}` take the window's bounds in UTC as `window_format`
+    says, whole seconds or milliseconds since 1970, or `2026-01-01T00:00:00Z`; the start rounded
+    down, the end up. `{since}` takes a moment in the same form, rounded down, `{position}` what a
+    reader by cursor stands at. A pull has one of these two, or none: a parameter whose slot has no
+    value is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Annotated[Slotted, AfterValidator(_is_path)]
+    path: Path
     params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(_no_credentials)] = {}
-    records: str = Field(default="", pattern=rf"^$|{FIELD_PATH}")
+    records: RecordPlace = ""
     paging: Paging
     window_format: Literal["epoch_s", "epoch_ms", "iso"] = "iso"
 
-    @property
-    def uses_window(self) -> bool:
-        """Whether a slot for the window stands in the path or a parameter."""
-        values = [self.path, *self.params.values()]
-        return any(slot in value for value in values if isinstance(value, str) for slot in _SLOTS)
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        cursor = self.slots & {POSITION, SINCE}
+        if cursor and self.slots & {*WINDOW}:
+            raise ValueError(
+                "it has slots for a window and for a cursor: a stream is read by one of them"
+            )
+        for name, value in self.params.items():
+            if {POSITION, SINCE} <= slots_in([value]):
+                raise ValueError(
+                    f"the parameter {name} has {POSITION} and {SINCE}: a pull has one of them, "
+                    "so it would never be sent"
+                )
+        if isinstance(self.paging, IdCursor) and self.paging.older in self.params:
+            raise ValueError(f"the parameter {self.paging.older} is the paging's to fill")
+        return self
 
-    def first(self, window: Window | None) -> tuple[str, Params]:
-        """Path and parameters with the slots filled. Raises `FixConfig` without a needed window."""
-        if self.uses_window and window is None:
+    @property
+    def slots(self) -> frozenset[str]:
+        """The slots in the path and the parameters, with their braces."""
+        return slots_in([self.path, *self.params.values()])
+
+    def first(self, ask: Ask) -> tuple[str, Params]:
+        """Path and parameters of a pull's first request.
+
+        Raises `FixConfig` for a window without which a slot would be empty, and for a position
+        that no slot would tell the source.
+        """
+        values = self._values(ask)
+        if not self.slots & {*WINDOW} <= values.keys():
             raise FixConfig(
                 f"the request {self.path} has a slot for a window, and the stream has none",
                 todo="Give the stream windows, or take the slot out.",
             )
-        filled = {key: self._filled(value, window) for key, value in self.params.items()}
-        return str(self._filled(self.path, window)), filled
+        if POSITION in values and POSITION not in self.slots:
+            raise FixConfig(
+                f"the request {self.path} has no slot for the position that is to be read from",
+                todo=f"Put {POSITION} into the parameter that takes it.",
+            )
+        params = {
+            name: filled(value, values) if isinstance(value, str) else value
+            for name, value in self.params.items()
+        }
+        given = {name: value for name, value in params.items() if value is not None}
+        return filled(self.path, values) or self.path, given
 
-    def _filled(self, value: str | int | bool, window: Window | None) -> str | int | bool:
-        if window is None or not isinstance(value, str):
-            return value
-        start = self._bound(window.start, up=False)
-        return value.replace(_SLOTS[0], start).replace(_SLOTS[1], self._bound(window.end, up=True))
+    def missing(self, ask: Ask) -> Missing | None:
+        """What it means that the source does not know what a request of the pull asks for.
 
-    def _bound(self, moment: datetime, *, up: bool) -> str:
+        It is the position, if there is one; None where it is nothing that could be read otherwise.
+        """
+        if ask.position is None:
+            return None
+        carriers = (name for name, value in self.params.items() if POSITION in slots_in([value]))
+        return Missing(PositionGone, params=frozenset(carriers))
+
+    def _values(self, ask: Ask) -> dict[str, str]:
+        values = {}
+        if ask.window is not None:
+            bounds = self._said(ask.window.start), self._said(ask.window.end, up=True)
+            values = dict(zip(WINDOW, bounds, strict=True))
+        if ask.position is not None:
+            values[POSITION] = ask.position
+        if ask.since is not None:
+            values[SINCE] = self._said(ask.since)
+        return values
+
+    def _said(self, moment: datetime, *, up: bool = False) -> str:
         unit = (
             timedelta(milliseconds=1) if self.window_format == "epoch_ms" else timedelta(seconds=1)
         )
@@ -100,3 +155,31 @@ class RestRequest(BaseModel):
         if self.window_format == "iso":
             return (_EPOCH + units * unit).strftime("%Y-%m-%dT%H:%M:%SZ")
         return str(units)
+
+
+class OneRequest(BaseModel):
+    """Where a single record is read: `{key}` in `path` takes the key that the source knows it by.
+
+    `record` is its place in the body, "" the body itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Annotated[
+        str, AfterValidator(takes(KEY)), AfterValidator(_is_path), AfterValidator(_has_key)
+    ]
+    record: RecordPlace = ""
+
+    def target(self, key: str) -> str:
+        """The path to the record, the key percent-encoded whole, its slashes too.
+
+        Raises `StopStream` for a key that would lead elsewhere: none at all, and the dots that
+        addresses take for folders.
+        """
+        try:
+            encoded = quote(key, safe="")
+        except UnicodeEncodeError:
+            encoded = ""
+        if encoded in ("", ".", ".."):
+            raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
+        return self.path.replace(KEY, encoded)

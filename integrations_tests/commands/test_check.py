@@ -1,6 +1,7 @@
 """`check --live` says what a sync would say, soon, and of every connection."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,6 +67,31 @@ def test_it_judges_as_a_sync_does(twin: StripeTwin, bad: int, word: str, status:
     done = check("stripe")
     assert done.exit_code == status
     assert f"{word} stripe/sandbox/charges: " in done.stdout
+
+
+def test_it_tells_what_a_feeds_events_speak_of(twin: StripeTwin) -> None:
+    """The newest page of a feed is routed: how many events for which stream, how many for none."""
+    done = check("stripe")
+    line = next(said for said in done.stdout.splitlines() if "stripe/sandbox/events: " in said)
+    counts = {word: int(count) for count, word in re.findall(r"(\d+) (?:for |of )?(\w+)", line)}
+    assert line.startswith("ok stripe/sandbox/events: 100 events: ")
+    assert counts.pop("events") == sum(counts.values()) == 100
+    assert counts["charges"] > 0
+    assert counts["refused"] == 0
+
+
+def test_a_feed_that_cannot_be_read_is_wrong(twin: StripeTwin) -> None:
+    """Events without a kind are refused, and one is shown; the streams are tried all the same."""
+
+    def spoil(body: bytes) -> bytes:
+        return body.replace(b'"object":"', b'"objekt":"')
+
+    twin.faults.append(Fault(path="/v1/events", rewrite=spoil))
+    done = check("stripe")
+    assert done.exit_code == 3
+    assert "wrong stripe/sandbox/events: 100 events: 0 of no route, 100 refused" in done.stdout
+    assert "  refused evt_" in done.stdout
+    assert "ok stripe/sandbox/charges: " in done.stdout
 
 
 def test_it_waits_for_seconds_only(twin: StripeTwin) -> None:

@@ -12,16 +12,17 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from integrations.connector_template import pipeline
+from integrations.connector_template import loading, pull
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import BoundStream, Connector
-from integrations.connector_template.pipeline import Run
+from integrations.connector_template.run import Run
 from integrations.names import StreamId, Window
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.twin import Twin
 from integrations.secrets import Secret
-from integrations.storage.landing import LandingZone, Manifest
+from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
+from integrations.storage.manifest import Manifest
 from integrations.sync_state.windows import WindowSync
 from integrations.transport.rest import RestSession
 from integrations_tests.conformance.oracles import Oracle, Record
@@ -117,16 +118,17 @@ class Case:
 
     def land(self, stream: BoundStream, window: Window | None, run: Run) -> Manifest:
         with self.session() as session:
-            return pipeline.land(
-                self.own(stream), window,
+            return pull.land(
+                self.own(stream), window, generation=0,
                 session=session, zone=self.zone, run=run, clock=self.clock,
             )  # fmt: skip
 
     def load(self, stream: BoundStream, manifest: Manifest, run: Run) -> LedgerEntry:
-        _, entry = pipeline.load(
+        _, entry = loading.load(
             self.own(stream), manifest,
             connection=self.connection, zone=self.zone, run=run, clock=self.clock,
         )  # fmt: skip
+        assert entry is not None, "only a cursor can be passed by another run"
         return entry
 
     def sync(self, stream: BoundStream, window: Window | None) -> LedgerEntry:

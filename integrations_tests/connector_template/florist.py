@@ -13,7 +13,7 @@ attributes:
     transport: {type: rest, base_url: "https://florist.example"}
     streams:
       orders:
-        sync: {type: window, cadence: daily, column: created_at}
+        sync: {type: window, cadence: daily, column: created_at, filter: modified}
         request:
           path: /orders
           params: {from: "{window.start}", to: "{window.end}"}
@@ -39,6 +39,28 @@ attributes:
   event_handler: none
 """
 
+FEED = """\
+  event_handler:
+    feeds:
+      news:
+        type: change_feed
+        retention_days: 30
+        request:
+          path: /news
+          params: {before: "{position}", from: "{since}"}
+          records: items
+          paging: {type: id_cursor, older: after, newer: before, id: id, more: more}
+        event:
+          key: object.number
+          at: {type: timestamp, from: at}
+          precision: exact
+          record: object
+          kind: kind
+          type: type
+          representation: at_creation
+        routes: {order: orders, buyer: buyers}
+"""
+
 
 def write(folder: Path, text: str = FLORIST, *, transformer: str | None = None) -> Path:
     """A connector's folder with this file, and a transformer.py where one is given."""
@@ -55,3 +77,7 @@ def changed(*changes: tuple[str, str], text: str = FLORIST) -> str:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
         text = text.replace(old, new)
     return text
+
+
+FED = changed(("  event_handler: none\n", FEED), ("filter: modified", "filter: created"))
+"""The florist with a feed of changes; an order's window is by when it was made."""

@@ -11,6 +11,7 @@ from integrations.names import StreamId
 from integrations.orchestration import keys
 from integrations.orchestration.code_location import build
 from integrations.settings import Settings
+from integrations.storage.connections import Added
 from integrations_tests.conftest import make_settings
 from integrations_tests.connector_template.florist import FLORIST, changed, write
 
@@ -95,9 +96,33 @@ def test_a_transformer_that_leaves_the_interpreter(tmp_path: Path, code: str, sa
     assert f"{folder}/transformer.py:3: cannot be imported: {said}" in str(broken[folder])
 
 
+def test_a_connection_that_fits_no_more_leaves_the_others() -> None:
+    """What was added and cannot be used is an asset that says so and fails; one that can be has
+    its assets, its job, its resource and its schedules."""
+    good = {"start": "2026-01-01", "secrets": {"api_key": {"env": "SECOND_KEY"}}}
+    added = [Added("stripe", "second", good), Added("stripe", "third", {"start": "2026-01-01"})]
+
+    definitions = build([SHIPPED / "stripe"], added=added)
+
+    found = definitions.resolve_all_asset_keys()
+    charges = StreamId("stripe", "second", "charges")
+    assert {*keys.trio(charges), keys.table(StreamId("stripe", "main", "charges"))} <= set(found)
+    assert definitions.resolve_job_def(keys.job("stripe", "second"))
+    assert keys.schedule(charges) in {schedule.name for schedule in definitions.schedules or ()}
+    assert keys.connection("stripe", "second") in (definitions.resources or {})
+    (stand_in,) = [key for key in found if key.path[-1].startswith("broken_")]
+    said = _description(definitions, stand_in)
+    assert "stripe/third, which was added by command, cannot be used" in said
+    assert "lacks the secret 'api_key'" in said
+    result = dg.materialize(
+        [definitions.resolve_assets_def(stand_in)], raise_on_error=False, instance=None
+    )
+    assert "lacks the secret 'api_key'" in str(result.failure_data_for_node(_op(result)))
+
+
 def test_without_secrets_nothing_is_scheduled() -> None:
-    """All that is shipped builds with no variable set, each stream with its trio and a schedule;
-    no schedule runs, since none of its runs could log in."""
+    """All that is shipped builds with no variable set, each stream with its trio and a schedule,
+    each feed with a schedule; no schedule runs, since none of its runs could log in."""
     loaded, broken = read(folders())
     definitions = build(folders())
 
@@ -107,7 +132,8 @@ def test_without_secrets_nothing_is_scheduled() -> None:
         definitions.resolve_all_asset_keys()
     )
     schedules = {schedule.name: schedule for schedule in definitions.schedules or ()}
-    assert schedules.keys() == {keys.schedule(id_) for id_ in streams}
+    feeds = [feed.id for connector in loaded for feed in connector.feeds()]
+    assert schedules.keys() == {keys.schedule(id_) for id_ in [*streams, *feeds]}
     running = [s.name for s in schedules.values() if s.default_status.value == "RUNNING"]
     assert running == []
 

@@ -1,15 +1,60 @@
-"""What of a stream is due."""
+"""What of a stream, or of a feed, is due."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from integrations.connector_template import pipeline
-from integrations.connector_template.due import due
+from integrations.connector_template.connector import Connector, read_connector
+from integrations.connector_template.due import due, feed_due
 from integrations.connector_template.folders import SHIPPED, read
+from integrations.names import StreamId, Window
 from integrations.storage import positions
+from integrations.storage.database import connect
+from integrations.storage.positions import Pin, Reached
+from integrations_tests.conftest import own_database
+from integrations_tests.connector_template.florist import FED, changed, write
+
+NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
+NEWS = StreamId("florist", "main", "news")
+ORDERS = StreamId("florist", "main", "orders")
+DAYS = [
+    Window(datetime(2026, 1, day, tzinfo=UTC), datetime(2026, 1, day + 1, tzinfo=UTC))
+    for day in range(1, 6)
+]
+
+
+def landing(at: datetime) -> str:
+    """What a landing is called whose pull began at that moment."""
+    return f"{at:%Y%m%dT%H%M%S.%fZ}-0"
+
+
+def reach(connection: psycopg.Connection[Any], stream: StreamId, **values: Any) -> None:
+    reached = Reached(**{"window": None, "run_id": "r"} | values)
+    positions.move(connection, stream, reached, pin=Pin())
+
+
+@pytest.fixture(scope="module")
+def whole(server: str, template: str) -> Iterator[psycopg.Connection[Any]]:
+    with own_database(server, template=template) as url, connect(url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def connection(whole: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    """An open transaction, of which nothing stays."""
+    yield whole
+    whole.rollback()
+
+
+def bound(connector: Connector, name: str) -> Any:
+    (found,) = [
+        one for one in (*connector.streams(), *connector.feeds()) if str(one.id).endswith(name)
+    ]
+    return found
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(None, [[]]), (23, []), (25, [[]])])
@@ -18,10 +63,80 @@ def test_a_full_stream_is_as_old_as_its_pull(
 ) -> None:
     """A day after it was read it is due, however late that reading was committed."""
     (connector,), _ = read([SHIPPED / "stripe"])
-    stream = next(s for s in connector.streams() if str(s.id) == "stripe/sandbox/customers")
-    now = datetime.now(UTC)
+    stream = bound(connector, "sandbox/customers")
     if hours is not None:
-        landing = f"{now - timedelta(hours=hours):%Y%m%dT%H%M%S.%fZ}-0"
-        pin = pipeline.pin(stream)
-        positions.move(connection, stream.id, window=None, pin=pin, landing=landing, run_id="r")
-    assert due(stream, connection, now=now) == expected
+        pulled = landing(NOW - timedelta(hours=hours))
+        reach(connection, stream.id, landing=pulled)
+    assert due(stream, connection, now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("sync", "expected"),
+    [
+        ("filter: created", [DAYS[2:3], DAYS[4:]]),
+        ("filter: created, reread: 1", [DAYS[2:3], DAYS[4:]]),
+        ("filter: created, reread: 2", [DAYS[1:3], DAYS[4:]]),
+        ("filter: created, reread: 4", [DAYS[0:3], DAYS[4:]]),
+    ],
+)
+def test_windows_are_due_that_nobody_pulled_or_that_change_yet(
+    connection: psycopg.Connection[Any], tmp_path: Path, sync: str, expected: list[Any]
+) -> None:
+    """The third was never pulled, the fifth too early, the fourth today; the first and second by
+    whether their days were over when their pull began."""
+    text = changed(("filter: created", sync), text=FED)
+    stream = bound(read_connector(write(tmp_path / "florist", text)), "main/orders")
+    pulls = {
+        0: DAYS[3].end,
+        1: DAYS[3].end - timedelta(minutes=1),
+        3: NOW - timedelta(hours=1),
+        4: DAYS[4].end - timedelta(seconds=1),
+    }
+    for place, pulled in pulls.items():
+        reach(connection, stream.id, window=DAYS[place], landing=landing(pulled))
+
+    assert due(stream, connection, now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("checked", "expected"),
+    [(None, True), (timedelta(minutes=59), True), (timedelta(minutes=30), False)],
+)
+@pytest.mark.parametrize("reader", [NEWS, ORDERS])
+def test_what_is_read_by_cursor_is_due_when_nobody_has_asked(
+    connection: psycopg.Connection[Any],
+    tmp_path: Path,
+    reader: StreamId,
+    checked: timedelta | None,
+    expected: bool,
+) -> None:
+    """By when the source last said that nothing follows, however long ago something did."""
+    text = changed(
+        (
+            "{type: window, cadence: daily, column: created_at, filter: created}",
+            "{type: cursor, position: seq}",
+        ),
+        ('{from: "{window.start}", to: "{window.end}"}', '{after: "{position}"}'),
+        ("retention_days: 30", "retention_days: 30\n        every: hourly"),
+        text=FED,
+    )
+    connector = read_connector(write(tmp_path / "florist", text))
+    asked = NOW - checked if checked else None
+    old = landing(NOW - timedelta(days=9))
+    reach(connection, reader, landing=old, cursor=(None, "7"), checked_at=asked)
+
+    one = bound(connector, str(reader))
+
+    if reader == NEWS:
+        assert feed_due(one, connection, now=NOW) is expected
+    else:
+        assert due(one, connection, now=NOW) == ([[]] if expected else [])
+
+
+def test_a_feed_that_was_never_read_is_due(
+    connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    """There is no position yet."""
+    connector = read_connector(write(tmp_path / "florist", FED))
+
+    assert feed_due(bound(connector, "main/news"), connection, now=NOW)

@@ -42,7 +42,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     "no event handler": (("  event_handler: none\n", ""), [(2, "`event_handler` is missing")]),
     "an event handler that is empty": (
         ("event_handler: none", "event_handler:"),
-        [(34, "`event_handler`: input should be 'none', not None")],
+        [(34, "`event_handler`: it should be `none`, or hold `feeds`")],
     ),
     "no auth handler": (
         ("  auth_handler: {type: basic, username: user, password: word}\n", ""),
@@ -81,7 +81,8 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
         [
             (
                 18,
-                "`sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', not 'ful'",
+                "`sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', "
+                "'cursor', not 'ful'",
             )
         ],
     ),
@@ -109,7 +110,12 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "a full stream that asks for a window": (
         ("path: /buyers,", 'path: "/buyers/{window.start}",'),
-        [(19, "stream 'buyers' is read in full, and its request has a slot for a window")],
+        [
+            (
+                19,
+                "stream 'buyers' is read in full, and its request has {window.start}, which then has no value",
+            )
+        ],
     ),
     "an unknown slot": (
         ('to: "{window.end}"', 'to: "{window.stop}"'),
@@ -117,7 +123,8 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 14,
                 "`sync_handler.streams.orders.request.params.to`: '{window.stop}' "
-                "is no slot; there are {window.start} and {window.end}",
+                "is no slot here; there are {window.start} and {window.end} and {position} and "
+                "{since}",
             )
         ],
     ),
@@ -130,7 +137,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'next_url', 'link_header', 'single', not 'pages'",
+                "'id_cursor', 'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
     ),
@@ -335,11 +342,11 @@ def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
         "defs.yaml:5: no part of the connector uses the secret 'word'",
         "defs.yaml:11: the window's column 'paid_at' is not mapped by `transformer.orders`",
         "defs.yaml:18: `sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', "
-        "not 'ful'",
+        "'cursor', not 'ful'",
         "defs.yaml:25: `amount` takes an exact decimal, which the rule upper does not give",
         "defs.yaml:31: no entity 'custmer'; there are customer, payment, payout, refund, "
         "settlement_line",
-        "defs.yaml:34: `event_handler`: input should be 'none', not 'webhook'",
+        "defs.yaml:34: `event_handler`: it should be `none`, or hold `feeds`",
     ]
 
 

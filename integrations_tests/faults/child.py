@@ -70,8 +70,8 @@ def prepare(connectors: Path) -> None:
     defs = build(found)
     for name in {stream.id.connection for stream in streams}:
         defs.resolve_job_def(f"stripe__{name}__sync")
-    choose.streams = lambda settings: streams
-    command.build = lambda folders: defs
+    choose.readers = lambda settings: list(streams)
+    command.build = lambda folders, added=(): defs
 
 
 def child(job: dict[str, Any]) -> int:

@@ -126,6 +126,8 @@ def write_connector(folder: Path) -> None:
     for part in (attributes["sync_handler"]["streams"], attributes["transformer"]):
         for name in set(part) - names:
             del part[name]
+    for feed in attributes["event_handler"]["feeds"].values():
+        feed["routes"] = {kind: to for kind, to in feed["routes"].items() if to in names}
     (folder / CONNECTOR_FILE).write_text(yaml.safe_dump(file))
 
 

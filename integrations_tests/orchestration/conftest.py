@@ -1,7 +1,7 @@
 """The shipped Stripe connector in Dagster, with a small twin and a database of each test's own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,14 +66,22 @@ class Floor:
         *assets: dg.AssetKey,
         days: tuple[str, str] | None = None,
         definitions: dg.Definitions | None = None,
+        tags: Mapping[str, str] | None = None,
+        **config: Any,
     ) -> dg.ExecuteInProcessResult:
-        """One run over these assets, of the first to the last of `days`."""
-        job = (definitions or self.definitions).resolve_implicit_global_asset_job_def()
+        """One run over these assets, of the first to the last of `days`; `config` is that of the
+        step that makes the first of them."""
+        definitions = definitions or self.definitions
+        job = definitions.resolve_implicit_global_asset_job_def()
+        step = {}
+        if config:
+            maker = definitions.resolve_asset_graph().get(assets[0]).assets_def
+            step = {"ops": {maker.op.name: {"config": config}}}
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=list(assets),
-            tags={RANGE_START: days[0], RANGE_END: days[1]} if days else {},
-            run_config=QUIET,
+            tags={**(tags or {}), **({RANGE_START: days[0], RANGE_END: days[1]} if days else {})},
+            run_config=QUIET | step,
             raise_on_error=False,
         )
 

@@ -10,16 +10,23 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from integrations.connector_template import pipeline
+from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundStream
 from integrations.names import StreamId, Window
 from integrations.orchestration import keys
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.orchestration.resources import StoreResource, now
-from integrations.orchestration.schedules import MOST_RUNS, STREAM_TAG, stream_schedule
+from integrations.orchestration.schedules import (
+    MOST_RUNS,
+    STREAM_TAG,
+    feed_schedule,
+    stream_schedule,
+)
 from integrations.storage import positions
+from integrations.storage.positions import Pin, Reached
 from integrations_tests.conftest import make_settings
 from integrations_tests.orchestration.conftest import CHARGES, CUSTOMERS, Floor
+from integrations_tests.orchestration.feeds import EVENTS, events
 
 AT = datetime(2026, 10, 12, 8, 39, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -65,14 +72,8 @@ def commit(floor: Floor, stream: BoundStream, *days: int) -> None:
         for day in days:
             start = datetime(2026, 10, day, tzinfo=UTC)
             landing = f"{start + DAY:%Y%m%dT%H%M%S.%fZ}-0"
-            positions.move(
-                connection,
-                stream.id,
-                window=Window(start, start + DAY),
-                pin=pipeline.pin(stream),
-                landing=landing,
-                run_id="r",
-            )
+            reached = Reached(window=Window(start, start + DAY), landing=landing, run_id="r")
+            positions.move(connection, stream.id, reached, pin=loading.pin(stream))
         connection.commit()
 
 
@@ -89,7 +90,7 @@ def test_all_that_is_due_is_one_run(floor: Floor) -> None:
     assert isinstance(found, list)
     assert found[0].asset_selection == keys.trio(CHARGES)
     assert found[0].tags[STREAM_TAG] == "stripe/sandbox/charges"
-    assert found[0].run_key == "stripe/sandbox/charges:2026-10-01T00-00Z:2026-10-12T08"
+    assert found[0].run_key == "stripe/sandbox/charges:2026-10-01T00-00Z:2026-10-12T08:39"
 
 
 @pytest.mark.usefixtures("clock")
@@ -122,9 +123,9 @@ def test_a_full_stream_is_due_once_a_day(floor: Floor, streams: Streams) -> None
     assert [request.tags.get(STREAM_TAG) for request in found] == ["stripe/sandbox/customers"]
     assert RANGE_START not in found[0].tags
     with closing(floor.connect()) as connection:
-        pin = pipeline.pin(streams[CUSTOMERS])
+        pin = loading.pin(streams[CUSTOMERS])
         landing = f"{now():%Y%m%dT%H%M%S.%fZ}-0"
-        positions.move(connection, CUSTOMERS, window=None, pin=pin, landing=landing, run_id="r")
+        positions.move(connection, CUSTOMERS, Reached(landing=landing, run_id="r"), pin=pin)
         connection.commit()
     assert tick(floor, CUSTOMERS) == dg.SkipReason("nothing of stripe/sandbox/customers is due")
 
@@ -154,6 +155,60 @@ def test_a_stream_that_is_being_synced_is_skipped(
     found = tick(floor, CHARGES)
     expected = dg.SkipReason("stripe/sandbox/charges is still being synced")
     assert (found == expected) == skipped
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("minutes", "due"), [(None, True), (0, False), (4, False), (5, True), (600, True)]
+)
+def test_a_feed_is_due_by_its_position(floor: Floor, minutes: int | None, due: bool) -> None:
+    """One run of its one asset when its source was not heard for five minutes: never while a
+    process drains it, which is heard all the time."""
+    if minutes is not None:
+        with closing(floor.connect()) as connection:
+            heard = AT - timedelta(minutes=minutes)
+            reached = Reached(landing=None, run_id="r", checked_at=heard)
+            positions.move(connection, EVENTS, reached, pin=Pin())
+            connection.commit()
+    found = tick(floor, EVENTS)
+    if not due:
+        assert found == dg.SkipReason("stripe/sandbox/events was read less than 5min ago")
+        return
+    assert isinstance(found, list)
+    (request,) = found
+    assert request.asset_selection == [keys.feed(EVENTS)]
+    assert request.run_key == "stripe/sandbox/events:-:2026-10-12T08:39"
+    assert request.tags[STREAM_TAG] == "stripe/sandbox/events"
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("assets", "skipped"), [([keys.feed(EVENTS)], True), (keys.trio(CHARGES), False)]
+)
+def test_a_feed_that_is_being_read_is_skipped(
+    floor: Floor, assets: list[dg.AssetKey], skipped: bool
+) -> None:
+    """A run of another asset of the connection does not matter."""
+    create_run_for_test(
+        floor.instance,
+        "__ASSET_JOB",
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset(assets),
+    )
+    expected = dg.SkipReason("stripe/sandbox/events is still being synced")
+    assert (tick(floor, EVENTS) == expected) == skipped
+
+
+@pytest.mark.usefixtures("floor")
+def test_feeds_tick_every_five_minutes() -> None:
+    """Not all in the same minute; one whose file says hourly ticks once an hour."""
+    feed = events()
+    many = [replace(feed, id=StreamId(f"shop{n}", "main", "events")) for n in range(30)]
+    crons = {str(feed_schedule(one).cron_schedule) for one in many}
+    assert crons == {f"{minute}-59/5 * * * *" for minute in range(5)}
+    hourly = replace(feed, feed=feed.feed.model_copy(update={"every": "hourly"}))
+    assert str(feed_schedule(hourly).cron_schedule).split()[1:] == ["*"] * 4
+    assert "/" not in str(feed_schedule(hourly).cron_schedule)
 
 
 def test_minutes_are_spread_over_the_hour(

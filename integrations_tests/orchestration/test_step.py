@@ -1,5 +1,6 @@
 """What a run over a stream's assets does, said by the twin, the database and Dagster's events."""
 
+import json
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -231,6 +232,7 @@ def test_a_stream_whose_name_ends_in_raw_is_replayed(floor: Floor, tmp_path: Pat
     file = yaml.safe_load((folder / "defs.yaml").read_text())
     for part in (file["attributes"]["sync_handler"]["streams"], file["attributes"]["transformer"]):
         part["charges_raw"] = part.pop("charges")
+    file["attributes"]["event_handler"]["feeds"]["events"]["routes"]["charge"] = "charges_raw"
     (folder / "defs.yaml").write_text(yaml.safe_dump(file))
     renamed = build([folder])
     trio = keys.trio(replace(CHARGES, stream="charges_raw"))
@@ -282,6 +284,31 @@ def test_too_many_refusals_block(floor: Floor, loading: bool) -> None:
     assert current_checks(floor, share) == {None: "FAILED"}
     made = [key for key in trio if floor.instance.get_latest_materialization_event(key)]
     assert made == trio[:1]
+
+
+def test_a_reading_that_lacks_too_much_says_so(floor: Floor) -> None:
+    """The brake's words are in the run's failure, in the check and on the command line; accepted,
+    the rest is deleted."""
+    trio, share = keys.trio(CUSTOMERS), dg.AssetCheckKey(keys.canonical(CUSTOMERS), "error_share")
+    assert floor.run(*trio).success
+    there = floor.count(CUSTOMERS)
+    with floor.connect() as connection:  # the twin's clock stands still
+        connection.execute("UPDATE canonical.customer SET _seen_at = _seen_at - interval '1 hour'")
+
+    def halved(body: bytes) -> bytes:
+        page = json.loads(body)
+        return json.dumps(page | {"data": page["data"][::2]}).encode()
+
+    floor.twin.faults.append(Fault(path="/v1/customers", times=99, rewrite=halved))
+    said = f"of {there} rows are not at the source any more: more than 10%"
+    assert said in failure(floor.run(*trio))
+    (record,) = floor.instance.event_log_storage.get_asset_check_execution_history(share, limit=1)
+    assert record.event is not None
+    assert said in (record.event.dagster_event.asset_check_evaluation_data.description or "")
+    assert floor.rows(LEDGER)[-1] == ("-", "sync", "blocked")
+    assert floor.run(*trio, accept=True).success
+    live = "SELECT count(*) FROM canonical.customer WHERE _deleted_at IS NULL"
+    assert 0 < floor.rows(live)[0][0] < there
 
 
 def test_a_users_asset_downstream_runs_in_the_same_run(floor: Floor) -> None:

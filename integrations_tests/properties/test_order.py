@@ -1,7 +1,7 @@
 """The order of statements: whatever is said, in whatever order, the table is what a few lines of
 Python say it must be, and every load balances."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -10,70 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations.storage.tables import ensure_leaf
-from integrations_tests.storage.loads import SPEC, Said, fates, load, table
+from integrations_tests.properties.rule import DELETE, Landing, Table
+from integrations_tests.properties.sides import empty, land, stored
+from integrations_tests.storage.loads import SPEC, Said, fates
 
 Connection = psycopg.Connection[Any]
-DELETE = 2
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A row: the values of the last live statement, the stamps of the last one applied."""
-
-    amount: int | None
-    version: int | None
-    at: float
-    rank: int
-    deleted: bool
-
-
-def wins(said: Said, stored: Stored, slack: float) -> bool:
-    """Whether a statement is applied over a row."""
-    if said.at > stored.at + slack:
-        return True
-    if said.at < stored.at - slack:
-        return False
-    if (said.rank == DELETE) != (stored.rank == DELETE):
-        return said.rank == DELETE
-    if said.version is None or stored.version is None:
-        return (said.at, said.rank) >= (stored.at, stored.rank)
-    return (said.version, said.at, said.rank) >= (stored.version, stored.at, stored.rank)
-
-
-def put(rows: dict[str, Stored], said: Said, slack: float) -> str:
-    """Apply one statement to the model; its fate."""
-    stored = rows.get(said.key)
-    amount = None if said.amount is None else int(said.amount)
-    dead = said.rank == DELETE
-    if stored is None:
-        rows[said.key] = Stored(amount, said.version, said.at, said.rank, dead)
-        return "deleted" if dead else "inserted"
-    if not wins(said, stored, slack):
-        return "stale"
-    if dead:
-        amount = stored.amount
-    new = Stored(amount, said.version, said.at, said.rank, dead)
-    same = stored.rank == DELETE if dead else (stored.amount, stored.deleted) == (amount, False)
-    if not same or slack:  # a pull-only stream keeps the older stamps of what is unchanged
-        rows[said.key] = new
-    return "unchanged" if same else "deleted" if dead else "updated"
-
-
-def land(rows: dict[str, Stored], landing: list[Said], slack: float) -> dict[str, int]:
-    """Fold a landing's copies and apply what is left; the fates that are not zero."""
-    kept: dict[str, Said] = {}
-    for said in landing:
-        was = kept.get(said.key)
-        if was is None or place(said) >= place(was):
-            kept[said.key] = said
-    found = ["duplicate"] * (len(landing) - len(kept))
-    found += [put(rows, said, slack) for said in kept.values()]
-    return {fate: found.count(fate) for fate in set(found)}
-
-
-def place(said: Said) -> tuple[float, float, int]:
-    version = float("-inf") if said.version is None else said.version
-    return said.at, version, said.rank
+MOMENTS = st.sampled_from([0.0, 30, 60, 90, 91, 120, 150, 151, 300])
+KEYS = "abcdefgh"
 
 
 @st.composite
@@ -81,36 +24,49 @@ def statements(draw: st.DrawFn) -> Said:
     """Few values and moments, so that they meet, on both sides of the slack; several keys, so that
     one load tries several histories."""
     rank = draw(st.sampled_from([0, 0, 1, DELETE]))
+    flagged = rank != DELETE and draw(st.sampled_from([False, False, False, True]))
     return Said(
-        key=draw(st.sampled_from("abcdefgh")),
-        amount=None if rank == DELETE else draw(st.sampled_from(["1", "2"])),
-        at=draw(st.sampled_from([0, 30, 60, 90, 91, 120, 150, 151, 300])),
+        key=draw(st.sampled_from(KEYS)),
+        amount=None if flagged or rank == DELETE else draw(st.sampled_from(["1", "2"])),
+        at=draw(MOMENTS),
         version=draw(st.sampled_from([None, 1, 2])),
         rank=rank,
+        flagged=flagged,
     )
 
 
-@pytest.mark.parametrize("slack", [0.0, 60.0])
+@st.composite
+def landings(draw: st.DrawFn) -> Landing:
+    """Any statements and refusals; a replay, or a complete reading, or neither."""
+    kind = draw(st.sampled_from(["replay", "complete", "plain"]))
+    began = draw(MOMENTS)
+    refused = st.tuples(st.sampled_from(KEYS), MOMENTS)
+    return Landing(
+        tuple(draw(st.lists(statements(), max_size=24))),
+        tuple(draw(st.lists(refused, max_size=3))),
+        began=(began, began) if kind == "complete" else None,
+        replay=kind == "replay",
+    )
+
+
+@pytest.mark.parametrize(("slack", "restamp"), [(0.0, False), (0.0, True), (60.0, True)], ids=str)
 @settings(
     max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-@given(history=st.lists(st.lists(statements(), max_size=24), min_size=1, max_size=5))
+@given(history=st.lists(landings(), min_size=1, max_size=5))
 def test_the_table_is_what_the_model_says(
-    connection: Connection, slack: float, history: list[list[Said]]
+    connection: Connection, slack: float, restamp: bool, history: list[Landing]
 ) -> None:
-    """Random landings one after the other: rows, stamps and fates are the model's."""
+    """Random landings one after the other: rows, stamps, quarantine and fates are the model's."""
     ensure_leaf(connection, SPEC, connector="shop")
-    connection.execute("TRUNCATE canonical.sale")
-    connection.commit()
-    rows: dict[str, Stored] = {}
-    for landing in history:
-        expected = land(rows, landing, slack)
-        assert fates(load(connection, landing, slack_s=slack)) == expected
-        found = {
-            key: Stored(amount if amount is None else int(amount), version, at, rank, deleted)
-            for key, (amount, _, version, at, rank, deleted) in table(connection).items()
-        }
-        assert found == rows
+    empty(connection)
+    rule = Table(slack, restamp)
+    if not restamp:  # a stream with complete readings takes the newer stamps
+        history = [replace(landing, began=None) for landing in history]
+    for nth, landing in enumerate(history):
+        expected = rule.land(landing)
+        assert fates(land(connection, landing, nth=nth, slack=slack, restamp=restamp)) == expected
+        assert stored(connection) == rule.rows

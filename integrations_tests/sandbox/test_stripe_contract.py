@@ -12,6 +12,9 @@ from jsonschema import Draft202012Validator
 
 from integrations.sandbox.stripe import EPOCH
 from integrations.sandbox.stripe_contract import violation
+from integrations.sandbox.stripe_events import event_body, events_of
+from integrations.sandbox.stripe_shop import Shop
+from integrations_tests.sandbox.conftest import SEED, epoch_s
 from integrations_tests.sandbox.test_stripe_data import look
 
 CONTRACTS = Path(__file__).parents[2].parent / "shared" / "contracts" / "stripe"
@@ -34,6 +37,18 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def seen() -> dict[str, list[dict[str, Any]]]:
     return look(LATE)
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[dict[str, Any]]]:
+    """Some hundred events of every type, and the disputes that some of them carry."""
+    facts = Shop(SEED, epoch=EPOCH, per_day=60, bad_charges=()).live_until(epoch_s(LATE))
+    bodies = [event_body(event) for event in [*events_of(facts)] if not event.bad]
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for event in bodies:
+        by_type.setdefault(event["type"], []).append(event)
+    disputes = [event["data"]["object"] for event in by_type["charge.dispute.created"]]
+    return {"event": [e for few in by_type.values() for e in few[:20]], "dispute": disputes}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +86,24 @@ def test_objects_pass_the_openapi_schema(
     things = seen[kind][:: max(1, len(seen[kind]) // 300)]
     assert mistakes(schemas, NAMES[kind], things) == []
     assert mistakes(schemas, NAMES[kind], [things[0] | {"amount": "12"}])
+
+
+@pytest.mark.parametrize("name", ["event", "dispute"])
+def test_the_feed_passes_the_openapi_schema(
+    told: dict[str, list[dict[str, Any]]], schemas: dict[str, Any], name: str
+) -> None:
+    """Events of every type, and disputes, pass Stripe's own schema and carry its sample's fields."""
+    assert mistakes(schemas, name, told[name]) == []
+    assert mistakes(schemas, name, [told[name][0] | {"livemode": "no"}])
+    sample = json.loads((CONTRACTS / "samples" / f"{name}.json").read_text())
+    assert sample.keys() - told[name][0].keys() == set()
+    assert sample.get("evidence", {}).keys() - told[name][0].get("evidence", {}).keys() == set()
+
+
+def test_our_description_admits_the_sample_of_an_event() -> None:
+    """Events have no list of facts of their own, but a description all the same."""
+    sample = (CONTRACTS / "samples" / "event.json").read_bytes()
+    assert violation("events", body=sample) is None
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -8,6 +8,7 @@ import stripe
 
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.stripe import EPOCH, StripeTwin
+from integrations.sandbox.stripe_names import API_VERSION
 from integrations_tests.sandbox.conftest import epoch_s
 
 
@@ -54,6 +55,19 @@ def test_it_lists_every_resource(
     """Each list auto-pages to its end."""
     found = getattr(official.v1, kind).list({"limit": 100}).auto_paging_iter()
     assert [thing.id for thing in found] == list(twin.shown(kind))
+
+
+def test_it_follows_the_feed(twin: StripeTwin, official: stripe.StripeClient) -> None:
+    """Events auto-page from their newest to their oldest and, asked for what came before a cursor,
+    the other way; their objects are the SDK's own classes."""
+    newest_first = list(twin.shown("events"))[:120]
+    pages = official.v1.events.list({"limit": 100, "types": ["charge.pending", "payout.paid"]})
+    objects = [event.data.object for event in pages.auto_paging_iter()]
+    assert {type(thing) for thing in objects} == {stripe.Charge, stripe.Payout}
+    after = official.v1.events.list({"limit": 100, "ending_before": newest_first[-1]})
+    assert [event.id for event in after.auto_paging_iter()] == newest_first[-2::-1]
+    event = official.v1.events.retrieve(newest_first[0])
+    assert (event.id, event.api_version) == (newest_first[0], API_VERSION)
 
 
 def test_errors_become_its_exceptions(

@@ -12,6 +12,8 @@ import pyarrow as pa
 from integrations.names import StreamId, Window
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.loader import Load
+from integrations.storage.loader import Said as About
+from integrations.storage.merge import Order
 from integrations.storage.positions import Pin
 from integrations.storage.quarantine import REFUSED
 from integrations.storage.tables import Column, TableSpec
@@ -38,12 +40,14 @@ _TYPES: dict[str, pa.DataType] = {
     "_version": pa.int64(),
     "_seen_at": pa.timestamp("us", "UTC"),
     "_rank": pa.int8(),
+    "_deleted_at": pa.timestamp("us", "UTC"),
 }
 
 
 @dataclass(frozen=True)
 class Said:
-    """One statement about a key, `at` seconds after T0; rank 2 is a delete."""
+    """One statement about a key, `at` seconds after T0; rank 2 is a delete, and `flagged` one that
+    the mapping reads from a flag."""
 
     key: str
     amount: str | None = "1"
@@ -51,6 +55,7 @@ class Said:
     at: float = 0
     version: int | None = None
     rank: int = 0
+    flagged: bool = False
 
     @property
     def seen_at(self) -> datetime:
@@ -69,6 +74,7 @@ def rows(statements: Sequence[Said]) -> pa.Table:
                 "_version": said.version,
                 "_seen_at": said.seen_at,
                 "_rank": said.rank,
+                "_deleted_at": said.seen_at if said.rank == 2 or said.flagged else None,
             }
             for said in statements
         ],
@@ -99,15 +105,20 @@ def load(
     *,
     refused: pa.Table | None = None,
     slack_s: float = 0,
+    restamp: bool | None = None,
     accept: bool = False,
     changes: Mapping[str, Any] | None = None,
     pin: Pin = PIN,
+    about: About = About(),  # noqa: B008  # frozen
 ) -> LedgerEntry:
-    """Load statements as one landing of one batch."""
+    """Load statements as one landing of one batch; stamps are renewed where there is slack, or as
+    `restamp` says."""
     units = len(statements) + (refused.num_rows if refused else 0)
-    with Load.open(connection, SPEC, STREAM, slack_s=slack_s) as opened:
+    order = Order(slack_s=slack_s, restamp=slack_s > 0 if restamp is None else restamp)
+    with Load.open(connection, SPEC, STREAM, order=order) as opened:
         opened.stage(rows(statements), refused=refused, received=units)
-        return opened.commit(draft(units, **(changes or {})), pin=pin, accept=accept)
+        entry = draft(units, **(changes or {}))
+        return opened.commit(entry, pin=pin, said=about, accept=accept)
 
 
 def table(connection: psycopg.Connection[Any]) -> dict[str, tuple[Any, ...]]:

@@ -13,7 +13,8 @@ import pytest
 
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.names import StreamId, Window
-from integrations.storage.landing import LandingWriter, LandingZone, Manifest, began_at
+from integrations.storage.landing import LandingWriter, LandingZone
+from integrations.storage.manifest import Manifest, began_at
 
 STREAM = StreamId("shop", "main", "sales")
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -89,6 +90,17 @@ def test_newest_is_the_one_that_began_last(zone: LandingZone) -> None:
     land(zone, [], at=T0)
     assert zone.newest(STREAM, window=DAY) == newer
     assert began_at(newer.landing) == T0 + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(("apart_s", "newest"), [(3600, "source"), (4, "ours"), (-4, "ours")])
+def test_newest_by_the_sources_clock(zone: LandingZone, apart_s: int, newest: str) -> None:
+    """Our clock was set back between two pulls: the source's time tells which is the later one,
+    where the two are far enough apart for it to be sure."""
+    ours = land(zone, [Page(1, [b"1"])], at=T0)
+    later = Page(1, [b"2"], seen_at=T0 + timedelta(seconds=apart_s))
+    source = land(zone, [later], at=T0 - timedelta(hours=1))
+    found = zone.newest(STREAM, window=DAY)
+    assert found == {"ours": ours, "source": source}[newest]
 
 
 @pytest.mark.parametrize("other", [None, Window(DAY.start, DAY.start + timedelta(hours=1))])

@@ -421,3 +421,41 @@ def test_deleted_by_a_mapping(connection: Connection) -> None:
     assert {key: row[4:] for key, row in table(connection).items()} == {
         "a": (0, False), "b": (2, True), "c": (0, True),
     }  # fmt: skip
+
+
+def test_repeated_records(connection: Connection) -> None:
+    """What the reader knows to be said twice is a duplicate beside the folded copies, also where
+    the load is blocked or outdated."""
+    newer = {"landing": "20260105T000000.000000Z-0000"}
+    for bad, changes, expected in (
+        (0, newer, {"inserted": 2, "duplicate": 4}),
+        (0, {}, {"stale": 3, "duplicate": 3}),
+        (30, newer, {"quarantined": 30}),
+    ):
+        units = 6 + bad
+        with Load.open(connection, SPEC, STREAM) as opened:
+            said = rows([Said("a"), Said("b"), Said("b")])
+            rejected = refused([f"{n}" for n in range(bad)])
+            opened.stage(said, refused=rejected, received=units, repeated=3)
+            assert fates(opened.commit(draft(units, **changes), pin=PIN)) == expected
+
+
+def test_rows_that_tell_for_themselves(connection: Connection) -> None:
+    """Where rows take newer stamps, an older pull that loads last is compared row by row: what it
+    alone has said is loaded."""
+    newer = {"landing": "20260105T000000.000000Z-0000"}
+    load(connection, [Said("a", at=9)], restamp=True, changes=newer)
+    entry = load(connection, [Said("a", "2", at=5), Said("b", at=5)], restamp=True)
+    assert fates(entry) == {"stale": 1, "inserted": 1}
+    (position,) = positions.committed(connection, STREAM).values()
+    assert position.landing == newer["landing"]
+
+
+def test_many_rows_into_a_table_that_is_not_analyzed(connection: Connection) -> None:
+    """The planner knows nothing of a leaf just filled and of what is staged; it must not compare
+    every row with every other (20 s for these)."""
+    connection.execute("SET statement_timeout = '5s'")
+    connection.commit()
+    load(connection, [Said(f"a{n}") for n in range(20_000)])
+    entry = load(connection, [Said(f"b{n}") for n in range(20_000)], changes={"landing": "9"})
+    assert entry.inserted == 20_000

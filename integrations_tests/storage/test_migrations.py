@@ -12,7 +12,8 @@ from integrations.storage import migrations
 from integrations.storage.database import connect
 from integrations.storage.migrations import migrate
 
-FIRST = "0001_ledger_and_positions"
+STEPS = ["0001_ledger_and_positions", "0002_lanes"]
+"""All there are, in their order."""
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def names(connection: psycopg.Connection[Any]) -> list[str]:
 
 def test_a_migrated_database_needs_nothing(connection: psycopg.Connection[Any]) -> None:
     """Running again applies nothing and says so."""
-    assert names(connection) == [FIRST]
+    assert names(connection) == STEPS
     assert migrate(connection) == []
 
 
@@ -40,17 +41,17 @@ def test_an_empty_database_gets_every_step(server: str, database: str) -> None:
     """From nothing, the steps are applied in order and recorded."""
     with connect(database, autocommit=True) as connection:
         connection.execute("DROP SCHEMA integrations CASCADE")
-        assert migrate(connection) == [FIRST]
-        assert names(connection) == [FIRST]
+        assert migrate(connection) == STEPS
+        assert names(connection) == STEPS
 
 
 def test_a_step_that_fails_leaves_nothing(steps: Path, connection: psycopg.Connection[Any]) -> None:
     """A step and its record commit together; those before it stay."""
-    (steps / "0002_good.sql").write_text("CREATE TABLE integrations.good ()")
-    (steps / "0003_bad.sql").write_text("CREATE TABLE integrations.half (); SELECT 1/0;")
+    (steps / "0998_good.sql").write_text("CREATE TABLE integrations.good ()")
+    (steps / "0999_bad.sql").write_text("CREATE TABLE integrations.half (); SELECT 1/0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrate(connection)
-    assert names(connection) == [FIRST, "0002_good"]
+    assert names(connection) == [*STEPS, "0998_good"]
     found = connection.execute(
         "SELECT to_regclass('integrations.good')::text, to_regclass('integrations.half')::text"
     )
@@ -67,7 +68,7 @@ def test_a_newer_database_is_refused(connection: psycopg.Connection[Any]) -> Non
 
 def test_two_at_once_apply_a_step_once(steps: Path, database: str) -> None:
     """Processes that migrate at the same time wait for each other."""
-    (steps / "0002_slow.sql").write_text("SELECT pg_sleep(0.1); CREATE TABLE integrations.slow ()")
+    (steps / "0998_slow.sql").write_text("SELECT pg_sleep(0.1); CREATE TABLE integrations.slow ()")
     applied: list[list[str]] = []
 
     def work() -> None:
@@ -79,7 +80,7 @@ def test_two_at_once_apply_a_step_once(steps: Path, database: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(applied) == [[], [], [], ["0002_slow"]]
+    assert sorted(applied) == [[], [], [], ["0998_slow"]]
 
 
 def test_an_open_transaction_is_refused(connection: psycopg.Connection[Any]) -> None:

@@ -1,5 +1,6 @@
 """The quarantine: one entry a key, closed by a later success, with the bytes as they came."""
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 
 from integrations.names import StreamId
 from integrations.storage import quarantine
+from integrations.storage.loader import Said as About
 from integrations.storage.quarantine import REFUSED
 from integrations.storage.tables import ensure_leaf
 from integrations_tests.storage.loads import LANDING, SPEC, STREAM, T0, Said, load, refused
@@ -160,3 +162,109 @@ def test_selection(connection: Connection, selection: dict[str, Any], found: int
     load(connection, [Said("a")])
     assert len(quarantine.entries(connection, **selection)) == found
     assert quarantine.show(connection, OTHER, key="a") is None
+
+
+def discarded(connection: Connection, *keys: str) -> list[str]:
+    """Discard, and commit."""
+    found = quarantine.discard(connection, STREAM, keys=keys)
+    connection.commit()
+    return found
+
+
+def test_discard(connection: Connection) -> None:
+    """Closes what is open, of these keys and this stream; the bytes stay to be looked at."""
+    load(connection, [], refused=refused(["a", "b", "c"]))
+    load(connection, [Said("c")])
+    assert quarantine.discard(connection, OTHER, keys=["a"]) == []
+    assert discarded(connection, "c", "a", "never") == ["a"]
+    assert open_keys(connection) == {"b": 1}
+    resolutions = {one.key: one.resolution for one in quarantine.entries(connection, closed=True)}
+    assert resolutions == {"a": "discarded", "b": None, "c": "passed"}
+    entry = quarantine.show(connection, STREAM, key="a")
+    assert entry is not None
+    assert entry.raw == b'{"id":"a"}'
+
+
+def test_discarded_bytes_open_nothing(connection: Connection) -> None:
+    """The same bytes again are counted and leave the entry closed; others open it."""
+    load(connection, [], refused=refused(["a"]))
+    discarded(connection, "a")
+    assert load(connection, [], refused=refused(["a"], at=5)).quarantined == 1
+    assert open_keys(connection) == {}
+    load(connection, [], refused=refused(["a"], at=6, record=b'{"id":"a","amount":"x"}'))
+    assert open_keys(connection) == {"a": 1}
+    load(connection, [Said("a", at=7)])
+    entry = quarantine.show(connection, STREAM, key="a")
+    assert entry is not None
+    assert entry.resolution == "passed"
+
+
+def test_a_discarded_key_that_passes(connection: Connection) -> None:
+    """Stays discarded: a person closed it."""
+    load(connection, [], refused=refused(["a"]))
+    discarded(connection, "a")
+    load(connection, [Said("a", at=5)])
+    entry = quarantine.show(connection, STREAM, key="a")
+    assert entry is not None
+    assert entry.resolution == "discarded"
+
+
+@pytest.mark.parametrize(
+    ("selection", "found"),
+    [
+        ({}, ["old", "data", "new"]),
+        ({"keys": ["new", "none"]}, ["new"]),
+        ({"keys": []}, []),
+        ({"kind": "data"}, ["old", "data"]),
+        ({"limit": 1}, ["old"]),
+    ],
+)
+def test_records_to_try_again(
+    connection: Connection, selection: dict[str, Any], found: list[str]
+) -> None:
+    """Open entries of a stream with their bytes, the oldest statement first."""
+    load(connection, [], refused=refused(["new"], at=9, kind="transient"))
+    load(connection, [], refused=refused(["data", "closed"], at=5))
+    load(connection, [], refused=refused(["old"], at=1))
+    load(connection, [Said("closed", at=6)])
+    records = quarantine.open_records(connection, STREAM, **selection)
+    assert [one.key for one in records] == found
+    assert all(one.raw == b'{"id":"%s"}' % one.key.encode() for one in records)
+    assert quarantine.open_records(connection, OTHER) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "minutes", "due"),
+    [(1, 0.9, 0), (1, 1.1, 1), (2, 1.9, 0), (2, 2.1, 1), (5, 15, 0), (5, 17, 1), (6, 9999, 0)],
+)
+def test_transient_records_wait(
+    connection: Connection, times: int, minutes: float, due: int
+) -> None:
+    """They are tried again after a minute, then after twice as long each time, five times; asked
+    for without their kind they are all there."""
+    for _ in range(times):
+        load(connection, [], refused=refused(["a"], kind="transient"))
+    connection.execute(
+        "UPDATE integrations.quarantine SET last_at = now() - %s", [timedelta(minutes=minutes)]
+    )
+    assert len(quarantine.open_records(connection, STREAM, kind="transient")) == due
+    assert len(quarantine.open_records(connection, STREAM)) == 1
+
+
+def test_what_said_it(connection: Connection) -> None:
+    """An entry names the feed that brought it, also when it is refused again without one."""
+    load(connection, [], refused=refused(["a"]), about=About(feed="events"))
+    assert [one.feed for one in quarantine.entries(connection)] == ["events"]
+    connection.rollback()
+    load(connection, [], refused=refused(["a"], at=5))
+    assert [one.feed for one in quarantine.entries(connection)] == ["events"]
+
+
+@pytest.mark.parametrize(
+    "gone", [Said("a", None, at=5, rank=2), Said("a", None, at=5, flagged=True)]
+)
+def test_a_deletion_closes_it(connection: Connection, gone: Said) -> None:
+    """What is deleted at the source need not pass any more."""
+    load(connection, [], refused=refused(["a"]))
+    load(connection, [gone])
+    assert open_keys(connection) == {}

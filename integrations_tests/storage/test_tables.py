@@ -167,3 +167,16 @@ def test_names_that_collide(entity: str, columns: list[str]) -> None:
     """Names that would collide with ours, or be cut off by Postgres, are refused."""
     with pytest.raises(ValueError, match=r"cannot be|twice|no columns"):
         TableSpec(entity, tuple(Column(name, "text") for name in columns))
+
+
+def test_restamped_rows_have_room(connection: Connection) -> None:
+    """A leaf whose rows take new stamps leaves half of its pages free, also one that was made
+    before; another one does not."""
+    options = "SELECT reloptions FROM pg_class WHERE oid = 'canonical.sale__shop'::regclass"
+    assert ensure_leaf(connection, SPEC, connector="shop")
+    assert connection.execute(options).fetchone() == (None,)
+    connection.rollback()
+    assert ensure_leaf(connection, SPEC, connector="shop", restamped=True)
+    assert not ensure_leaf(connection, SPEC, connector="shop", restamped=True)
+    assert not ensure_leaf(connection, SPEC, connector="shop")
+    assert connection.execute(options).fetchone() == (["fillfactor=50"],)

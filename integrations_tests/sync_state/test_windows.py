@@ -14,6 +14,7 @@ from integrations.sync_state.windows import (
     Cadence,
     FullSync,
     WindowSync,
+    covered,
     floor,
     rounded_out,
     stretches,
@@ -32,7 +33,11 @@ few = settings(max_examples=60, deadline=None)
 
 
 def cut(cadence: Cadence, start: datetime, now: datetime) -> list[Window]:
-    return list(WindowSync(type="window", cadence=cadence, column="at").windows(start, now))
+    return list(by_window(cadence).windows(start, now))
+
+
+def by_window(cadence: Cadence, *, reread: int | None = None) -> WindowSync:
+    return WindowSync(type="window", cadence=cadence, column="at", filter="created", reread=reread)
 
 
 @few
@@ -160,17 +165,100 @@ def test_what_is_whole_already_stays(cadence: Cadence, first: int, count: int) -
     ("every", "age", "expected"),
     [
         ("daily", None, True),
-        ("daily", timedelta(hours=23, minutes=59), False),
-        ("daily", timedelta(days=1), True),
-        ("hourly", timedelta(minutes=59), False),
-        ("hourly", timedelta(hours=1), True),
+        ("daily", timedelta(hours=23, minutes=54, seconds=59), False),
+        ("daily", timedelta(hours=23, minutes=55), True),
+        ("hourly", timedelta(minutes=54, seconds=59), False),
+        ("hourly", timedelta(minutes=55), True),
         ("hourly", timedelta(days=40), True),
     ],
 )
 def test_a_full_stream_is_due_when_it_has_grown_old(
     every: Cadence, age: timedelta | None, expected: bool
 ) -> None:
-    """Never read means due; else its last commit must be one period old."""
+    """Never read means due; else its last reading must be one period old, less five minutes: a
+    tick comes by the clock, and the last reading began some seconds after its own tick."""
     last = None if age is None else EPOCH - age
 
     assert FullSync(type="full", every=every).due(last, EPOCH) is expected
+
+
+DAY_LONG = timedelta(days=1)
+DAY = Window(EPOCH, EPOCH + DAY_LONG)
+
+
+@pytest.mark.parametrize(
+    ("pulled", "now", "reread", "expected"),
+    [
+        # hours after the window's end
+        (None, 0, None, False),
+        (-0.01, 0, None, False),
+        (0, 24, None, True),
+        (0, 9_999, None, True),
+        (-0.01, 0, 3, False),
+        (0, 0, 3, True),
+        (0, 23.99, 3, True),  # still the same day
+        (0, 24, 3, False),
+        (23.99, 24, 3, False),  # once a day, not once in 24 hours
+        (24, 47.99, 3, True),
+        (71.99, 72, 3, False),  # the last one begins when the days are over
+        (72, 72, 3, True),
+        (72, 9_999, 3, True),
+        (0, 9_999, 3, False),  # also after an outage
+        (30, 20, 3, True),  # a clock that was set back
+    ],
+)
+def test_how_long_a_pull_does_for_a_window(
+    pulled: float | None, now: float, reread: int | None, expected: bool
+) -> None:
+    """It has to begin after the window; one that is re-read does for its day, until the last."""
+    end = DAY.end
+    pulled_at = None if pulled is None else end + timedelta(hours=pulled)
+
+    found = covered(DAY, pulled_at=pulled_at, now=end + timedelta(hours=now), reread=reread)
+
+    assert found is expected
+
+
+@few
+@given(
+    cadences,
+    st.integers(1, 3),
+    st.integers(0, 50),
+    st.sets(st.integers(0, 120), max_size=100),
+    st.integers(0, 9),
+)
+def test_a_window_is_read_again_each_day_until_its_days_are_over(
+    cadence: Cadence, reread: int, minute: int, missed: set[int], late: int
+) -> None:
+    """However many ticks are missed: one pull a day from the window's end on, and none after the
+    one that began when its days were over."""
+    sync, window = by_window(cadence, reread=reread), cut(cadence, EPOCH, EPOCH + DAY_LONG)[0]
+    ticks = [EPOCH + timedelta(hours=h, minutes=minute) for h in range(121) if h not in missed]
+    reads: list[datetime] = []
+    for tick in ticks:
+        pulled = {window: reads[-1]} if reads else {}
+        if window in sync.due(EPOCH, tick, pulled=pulled):
+            reads.append(tick + timedelta(minutes=late))
+
+    over = window.end + timedelta(days=reread)
+    days = sorted({tick.date() for tick in ticks if tick >= window.end})
+    assert [read.date() for read in reads] == days[: len(reads)]
+    assert all(read < over for read in reads[:-1])
+    assert len(reads) == len(days) or reads[-1] >= over
+
+
+@few
+@given(cadences, moments, moments, st.sets(st.integers(0, 400)))
+def test_what_is_due_is_what_was_not_pulled(
+    cadence: Cadence, start: datetime, now: datetime, gaps: set[int]
+) -> None:
+    """Without re-reading: the windows that nobody pulled, and those whose pull came too early; a
+    committed window of other bounds counts for nothing."""
+    windows = cut(cadence, start, now)
+    pulled = {w: w.end for place, w in enumerate(windows) if place not in gaps}
+    early = {w: w.end - timedelta(microseconds=1) for w in windows[:3]}
+    other = {Window(w.start, w.end - timedelta(minutes=1)): now for w in windows if w not in pulled}
+
+    found = by_window(cadence).due(start, now, pulled=pulled | early | other)
+
+    assert found == [w for w in windows if w not in pulled or w in early]

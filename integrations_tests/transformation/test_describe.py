@@ -5,8 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
-from integrations.transformation.describe import field_table, mapping_hash, masked
+from integrations.transformation.describe import field_table, lineage, mapping_hash, masked
 from integrations.transformation.mapping import BoundMapping, StreamMapping
 from integrations_tests.transformation.things import Thing, transform
 
@@ -35,6 +36,61 @@ def test_the_field_table_has_every_column_of_the_entity() -> None:
     assert "| raw |  | *not mapped* | Bytes. (bytes) |" in lines
 
 
+def test_the_field_table_tells_of_the_flag() -> None:
+    """What makes a record a deleted one stands below the columns."""
+    *_, last = field_table(bound({"text": "t"}, deleted="gone")).splitlines()
+    about = "When the source said that it is deleted (a moment in UTC)"
+    assert last == f"| _deleted_at | `gone` | deleted | {about} |"
+
+
+MIXED: dict[str, Any] = {
+    "text": {"type": "python", "call": "f", "reads": {"card.brand": "string", "t": "string"}},
+    "money": {"type": "minor_units", "from": "a", "currency": "c"},
+    "whole": "n",
+    "json": "m",
+    "word": {"type": "constant", "value": "on"},
+    "secret": {"type": "id_or_object", "from": "who"},
+}
+RECORD = {"id": "a", "part": "1", "v": 1, "gone": None, "t": "x", "a": 100, "c": "eur", "n": 1}
+RECORD |= {"m": {"k": "v"}, "who": "jane", "card": {"brand": "visa"}}
+OTHER: dict[str, Any] = {"id": "b", "part": "2", "v": 2, "t": "y", "a": 200, "c": "jpy", "n": 2}
+OTHER |= {"m": {}, "who": {"id": "joe"}, "card": {"brand": "amex"}}
+
+
+def joined(*, card_brand: pa.Array, t: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(card_brand, t, "-")
+
+
+def test_lineage_names_what_each_column_reads() -> None:
+    """All columns of the table are there, also those that read nothing."""
+    mapping = bound(MIXED, key=["id", "part"], version="v", deleted="gone", functions={"f": joined})
+    found = lineage(mapping)
+    assert {name: paths for name, paths in found.items() if paths} == {
+        "source_id": ["id", "part"],
+        "text": ["card.brand", "t"],
+        "money": ["a", "c"],
+        "whole": ["n"],
+        "json": ["m"],
+        "secret": ["who"],
+        "_version": ["v"],
+        "_deleted_at": ["gone"],
+    }
+    nothing = {"real", "yes", "moment", "day", "word", "raw"}
+    assert {name for name, paths in found.items() if not paths} == nothing
+
+
+@pytest.mark.parametrize("field", sorted(OTHER))
+def test_a_changed_source_field_changes_the_columns_of_its_lineage(field: str) -> None:
+    """One field at a time: these columns and no others."""
+    more: dict[str, Any] = {"key": ["id", "part"], "version": "v", "deleted": "gone"}
+    more["functions"] = {"f": joined}
+    changed = transform(MIXED, RECORD, RECORD | {field: OTHER[field]}, **more).rows
+    before, after = changed.to_pylist()
+    path = "card.brand" if field == "card" else field
+    wanted = {name for name, paths in lineage(bound(MIXED, **more)).items() if path in paths}
+    assert {name for name in before if before[name] != after[name]} == wanted
+
+
 def test_the_hash_changes_with_what_a_record_becomes() -> None:
     """Equal mappings have one hash, others another."""
     python = {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}
@@ -44,6 +100,7 @@ def test_the_hash_changes_with_what_a_record_becomes() -> None:
             bound({"text": "t"}),
             bound({"text": "u"}),
             bound({"text": "t"}, version="v"),
+            bound({"text": "t"}, deleted="v"),
             bound({"text": "t"}, key=["id", "t"]),
             bound(python, functions={"f": upper}),
             bound(python, functions={"f": lower}),

@@ -25,7 +25,12 @@ def mistakes(**changes: Any) -> list[tuple[tuple[str | int, ...], str]]:
 def test_a_mapping_that_fits_binds() -> None:
     """All that is read from a record is known, each path once."""
     bound = StreamMapping.model_validate(
-        BASE | {"version": "updated", "fields": {"text": "t", "json": "m", "yes": "card.ok"}}
+        BASE
+        | {
+            "version": "updated",
+            "deleted": "gone",
+            "fields": {"text": "t", "json": "m", "yes": "card.ok"},
+        }
     ).bind(Thing)
     assert {path: kind.name for path, kind in bound.paths.items()} == {
         "t": "string",
@@ -33,7 +38,9 @@ def test_a_mapping_that_fits_binds() -> None:
         "card.ok": "boolean",
         "id": "string",
         "updated": "integer",
+        "gone": "boolean",
     }
+    assert bound.deleted == "gone"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +88,12 @@ def test_a_mapping_that_fits_binds() -> None:
             "`card` is read as a value, yet `card.n` lies inside it",
         ),
         ({"version": "t"}, ("version",), "`t` is read as string elsewhere, here as integer"),
+        ({"deleted": "t"}, ("deleted",), "`t` is read as string elsewhere, here as boolean"),
+        (
+            {"deleted": "id.gone"},
+            ("fields",),
+            "`id` is read as a value, yet `id.gone` lies inside it",
+        ),
         (
             {"key": {"type": "constant", "value": "x"}},
             ("key", 0),
@@ -129,6 +142,7 @@ def test_required_columns_need_a_rule() -> None:
         ),
         ({"fields": {}}, ("fields",)),
         ({"key": []}, ("key",)),
+        ({"deleted": True}, ("deleted",)),
         ({"when": "x"}, ("when",)),
     ],
 )

@@ -74,6 +74,7 @@ def test_the_columns_of_rows_and_refusals() -> None:
         "_version",
         "_seen_at",
         "_rank",
+        "_deleted_at",
     ]
     types = {name: done.rows.schema.field(name).type for name in ("json", "_version", "_seen_at")}
     assert types == {

@@ -24,6 +24,18 @@ from integrations.transformation.transform import Transformed, Transformer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
+STRIPE_EVENT: dict[str, Any] = {
+    "key": "data.object.id",
+    "at": {"type": "epoch_s", "from": "created"},
+    "precision": "seconds",
+    "record": "data.object",
+    "kind": "data.object.object",
+    "type": "type",
+    "deleted": "*.deleted",
+    "representation": "at_creation",
+}
+"""Where an event of Stripe's says what."""
+
 
 class Thing(Entity):
     """A column of each type, none required."""

@@ -59,6 +59,7 @@ class Web:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer's body waits 40 ms for an ACK
 
             def do_GET(self) -> None:
                 web._answer(self)
@@ -84,7 +85,7 @@ class Web:
             handler.wfile.write(say.raw)
             handler.close_connection = True
         else:
-            handler.send_response(say.status)
+            handler.send_response_only(say.status)  # without a date of its own
             for name, value in {"Content-Length": str(len(say.content)), **say.headers}.items():
                 handler.send_header(name, value)
             handler.end_headers()

@@ -4,6 +4,7 @@ import gzip
 import inspect
 import logging
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from integrations.errors import FixConfig, IntegrationError, RetryLater, StopCon
 from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
-from integrations.transport.http import HttpClient, HttpOptions
+from integrations.transport.http import HttpClient, HttpOptions, _trusted
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 
 VALUE = "sk_test_http_door_value"
@@ -94,6 +95,14 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     web.answers = [Say({})]
     with client(web.url) as http:
         assert http.get("/x").body == b"{}"
+
+
+def test_without_tls_nobody_is_trusted() -> None:
+    """And with it the usual authorities are: the check is never turned off."""
+    plain = _trusted("http")
+    assert isinstance(plain, ssl.SSLContext)
+    assert (plain.verify_mode, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
+    assert _trusted("https") is True
 
 
 # --- where it does not go -------------------------------------------------------------------------
@@ -305,6 +314,7 @@ def test_retry_after_is_read_in_all_its_shapes(
         (b"x" * 400, "x" * 300),
         (b"x" * 290 + VALUE.encode(), "x" * 290 + MASK),
         (b"[" * 5_000, "[" * 300),
+        (b'{"message": "caf\xe9"}', '{"message": "caf\ufffd"}'),
     ],
 )
 def test_a_vendors_words_are_quoted_on_one_line(body: bytes, expected: str) -> None:

@@ -1,15 +1,25 @@
 """Each kind of paging reads one answer and says what comes next, or that it cannot be known."""
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from integrations.errors import IntegrationError, RetryLater, StopStream
-from integrations.transport.body import records_in, value_at
-from integrations.transport.paging import Answer, LastId, LinkHeader, Next, NextUrl, Paging, Single
+from integrations.transport.body import records_in, text_of, value_at
+from integrations.transport.paging import (
+    Answer,
+    IdCursor,
+    LastId,
+    LinkHeader,
+    Next,
+    NextUrl,
+    Paging,
+    Single,
+)
 
 URL = "https://api.example.com/v1/things?limit=2"
 
@@ -21,6 +31,8 @@ def answer(body: Any, records: list[Any] | None = None, **headers: str) -> Answe
 
 LAST_ID = LastId(type="last_id")
 OTHER_ID = LastId(type="last_id", param="after", id="meta.key", more="page.more")
+BY_ID = IdCursor(type="id_cursor")
+OTHER_CURSOR = IdCursor(type="id_cursor", older="max", newer="min", id="m.k", more="more")
 NEXT_URL = NextUrl(type="next_url", next="links.next")
 ODATA = NextUrl(type="next_url", next="@odata.nextLink")
 LINK = LinkHeader(type="link_header")
@@ -63,6 +75,28 @@ LINK = LinkHeader(type="link_header")
         (NEXT_URL, answer({}), None),
         (ODATA, answer({"@odata.nextLink": URL}), Next(url=URL)),
         (Single(type="single"), answer({"has_more": True}), None),
+        (BY_ID, answer({"has_more": False}, [{"id": "a"}]), None),
+        (
+            BY_ID,
+            answer({"has_more": True}, [{"id": "a"}, {"id": "b"}]),
+            Next(params={"starting_after": "b"}),
+        ),
+        (
+            BY_ID,
+            replace(
+                answer({"has_more": True}, [{"id": "a"}, {"id": "b"}]),
+                params={"ending_before": "0"},
+            ),
+            Next(params={"ending_before": "a"}),
+        ),
+        (
+            OTHER_CURSOR,
+            replace(
+                answer({"more": True}, [{"m": {"k": 2}}, {"m": {"k": 1}}]),
+                params={"min": "0", "ending_before": "x"},
+            ),
+            Next(params={"min": "2"}),
+        ),
     ],
 )
 def test_an_answer_says_what_comes_next(paging: Any, said: Answer, expected: Next | None) -> None:
@@ -112,6 +146,9 @@ def test_a_link_header_is_read_as_its_rfc_says(header: str, expected: str | None
         (LAST_ID, answer({"has_more": True}, [{"id": {"x": 1}}]), "as its 'id'"),
         (LAST_ID, answer({"has_more": True}, ["text"]), "another shape"),
         (LAST_ID, answer([1]), "another shape: Expected `object`, got `array`"),
+        (BY_ID, answer({"has_more": 1}), "'has_more' should be true or false, it is 1"),
+        (BY_ID, answer({"has_more": True}), "the page is empty, yet"),
+        (BY_ID, answer({"has_more": True}, [{"id": "a"}, {"id": 0.5}]), "has 0.5 as its 'id'"),
         (NEXT_URL, answer({"links": {"next": 7}}), "should be an address, it is 7"),
         (NEXT_URL, answer({"links": {"next": {"href": "x"}}}), "should be an address"),
         (NEXT_URL, answer({"links": {"next": "http://[::1/"}}), "cannot be read"),
@@ -140,6 +177,8 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "next_url", "next": "links.next", "more": "x"},
         {"type": "last_id", "id": ".id"},
         {"type": "last_id", "param": ""},
+        {"type": "id_cursor", "older": "cursor", "newer": "cursor"},
+        {"type": "id_cursor", "param": "cursor"},
         {},
     ],
 )
@@ -147,6 +186,13 @@ def test_a_paging_that_is_none_is_refused(given: dict[str, str]) -> None:
     """At load, by its type and its fields."""
     with pytest.raises(ValidationError):
         TypeAdapter(Paging).validate_python(given)
+
+
+def test_every_paging_says_whether_its_order_is_immutable() -> None:
+    """An address may hold an offset, and offsets shift: whoever takes absence for a deletion asks."""
+    kinds = get_args(get_args(Paging)[0])
+    assert {kind for kind in kinds if kind.immutable} == {LastId, IdCursor, Single}
+    assert {kind for kind in kinds if not kind.immutable} == {NextUrl, LinkHeader}
 
 
 # --- the body -------------------------------------------------------------------------------------
@@ -185,6 +231,7 @@ def test_records_are_the_bytes_that_were_sent(body: bytes, path: str, expected: 
         (b'{"data": {}}', "data", StopStream, "'data' of the answer has another shape"),
         (b'{"data": null}', "data", StopStream, "another shape"),
         (b"[]", "data", StopStream, "another shape"),
+        (b'{"\xff": 1, "data": []}', "data", StopStream, "no UTF-8"),
         (b'{"data": []}', "", StopStream, "the answer has another shape"),
         (b'{"data": [' + b"[" * 9_000 + b"]" * 9_000 + b"]}", "data", StopStream, "too deeply"),
     ],
@@ -207,3 +254,27 @@ def test_a_value_is_found_by_its_path(path: str, expected: bytes | None) -> None
     """The whole path as one key first; None where a key on the way is absent or null."""
     raw = value_at(b'{"a": {"e": null, "c.d": 2}, "a.b": 3, "n": null}', path)
     assert expected == (None if raw is None else bytes(raw))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'"a"', "a"),
+        (b'"\\u00e9\\n"', "é\n"),
+        (b"7", "7"),
+        (b"-7", "-7"),
+        (b"9" * 5_000, "9" * 5_000),
+        (b'""', None),
+        (b"1.0", None),
+        (b"1e3", None),
+        (b"true", None),
+        (b"null", None),
+        (b"{}", None),
+        (b"[]", None),
+        (b'"\xff"', None),
+        (None, None),
+    ],
+)
+def test_a_text_or_a_whole_number_is_read_as_text(raw: bytes | None, expected: str | None) -> None:
+    """Ids and positions are one of the two; nothing else can be asked for again."""
+    assert text_of(raw) == expected

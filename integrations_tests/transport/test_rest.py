@@ -10,44 +10,22 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from integrations.auth.static import ApiKey, NoAuth
+from integrations.auth.static import NoAuth
 from integrations.error_handling.retry import Retry
 from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
 from integrations.names import Window
-from integrations.secrets import Secret
-from integrations.transport import Page, Session, Transport
-from integrations.transport import rest as rest_module
-from integrations.transport.rest import RestSession, RestTransport
+from integrations.transport import Ask, Session, Transport
+from integrations.transport import circle as circle_module
+from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.slots import filled, slots_in
 from integrations_tests.transport.conftest import Say, Time, Web
+from integrations_tests.transport.pulling import KEY, SECRETS, VALUE, opened, page, pull, texts
 
-VALUE = "sk_test_rest_session_value"
-SECRETS = {"api_key": Secret(VALUE)}
-KEY = ApiKey(type="api_key", secret="api_key")
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
 STRIPE: dict[str, Any] = {"path": "/v1/things", "records": "data", "paging": {"type": "last_id"}}
 BY_URL: dict[str, Any] = STRIPE | {"paging": {"type": "next_url", "next": "next"}}
 BY_LINK: dict[str, Any] = {"path": "/v1/things", "paging": {"type": "link_header"}}
-
-
-def opened(web: Web, time_: Time, **changes: Any) -> RestSession:
-    transport = RestTransport.model_validate({"type": "rest", "base_url": web.url} | changes)
-    return transport.open(KEY, SECRETS, clock=time_.clock, sleep=time_.sleep, random=time_.random)
-
-
-def pull(
-    web: Web, time_: Time, request: dict[str, Any], window: Window | None = None, **changes: Any
-) -> list[Page]:
-    with opened(web, time_, **changes) as session:
-        return list(session.pages(RestRequest.model_validate(request), window=window))
-
-
-def texts(pages: list[Page]) -> list[list[str]]:
-    return [[bytes(record).decode() for record in page.records] for page in pages]
-
-
-def page(*ids: object, **body: Any) -> Say:
-    return Say({"data": [{"id": each} for each in ids], **body})
 
 
 # --- pages ----------------------------------------------------------------------------------------
@@ -85,7 +63,7 @@ def test_pages_come_as_they_are_asked_for(web: Web, time_: Time) -> None:
     """Nothing is fetched ahead, and a page carries the time at which its request began."""
     web.answers = [page(1, has_more=True), page(2, has_more=False)]
     with opened(web, time_) as session:
-        pages = session.pages(RestRequest.model_validate(STRIPE), window=None)
+        pages = session.pages(RestRequest.model_validate(STRIPE), ask=Ask())
         assert session.requests == 0
         first = next(pages)
         assert session.requests == 1
@@ -111,7 +89,7 @@ def test_endless_empty_pages_stop_the_stream(
     web: Web, time_: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that always has a next, and never a record."""
-    monkeypatch.setattr(rest_module, "_MOST_EMPTY_PAGES", 20)
+    monkeypatch.setattr(circle_module, "_MOST_EMPTY_PAGES", 20)
     web.route = lambda call: page(next=f"?c={n}" if (n := len(web.calls)) < 30 else None)
     with pytest.raises(StopStream, match="20 pages in a row were empty"):
         pull(web, time_, BY_URL)
@@ -153,7 +131,7 @@ def test_a_second_pull_may_ask_the_same(web: Web, time_: Time) -> None:
     web.answers = [page(1, has_more=False)]
     with opened(web, time_) as session:
         request = RestRequest.model_validate(STRIPE)
-        pulls = [list(session.pages(request, window=None)) for _ in range(2)]
+        pulls = [list(session.pages(request, ask=Ask())) for _ in range(2)]
     assert texts(pulls[0]) == texts(pulls[1])
 
 
@@ -199,7 +177,7 @@ def test_a_passing_fault_is_retried_and_logged(
         page(1, has_more=False),
     ]
     with opened(web, time_) as session:
-        (only,) = session.pages(RestRequest.model_validate(STRIPE), window=None)
+        (only,) = session.pages(RestRequest.model_validate(STRIPE), ask=Ask())
         assert session.requests == 5
     assert time_.waits == [3, 2, 4, 8]
     assert only.seen_at == datetime(2026, 1, 1, 12, 0, 17, tzinfo=UTC)
@@ -276,7 +254,7 @@ def test_a_silent_server_does_not_hold_a_run(time_: Time) -> None:
             ) as session,
             pytest.raises(RetryLater, match="ReadTimeout"),
         ):
-            list(session.pages(RestRequest.model_validate(STRIPE), window=None))
+            list(session.pages(RestRequest.model_validate(STRIPE), ask=Ask()))
 
 
 def test_another_address_may_be_given_when_it_is_opened(web: Web, time_: Time) -> None:
@@ -289,7 +267,7 @@ def test_another_address_may_be_given_when_it_is_opened(web: Web, time_: Time) -
         "random": time_.random,
     }
     with transport.open(KEY, SECRETS, base_url=web.url, **given) as session:
-        assert len(list(session.pages(RestRequest.model_validate(STRIPE), window=None))) == 1
+        assert len(list(session.pages(RestRequest.model_validate(STRIPE), ask=Ask()))) == 1
     with pytest.raises(FixConfig, match="base_url"):
         transport.open(KEY, SECRETS, base_url="api.example.com", **given)
 
@@ -302,7 +280,7 @@ def test_it_is_a_transport(web: Web, time_: Time) -> None:
     )
     web.answers = [page(has_more=False)]
     with session:
-        list(session.pages(RestRequest.model_validate(STRIPE), window=None))
+        list(session.pages(RestRequest.model_validate(STRIPE), ask=Ask()))
     assert session.requests == 1
 
 
@@ -337,7 +315,7 @@ def test_the_window_is_said_in_the_sources_terms(
         "params": params,
         "window_format": window_format,
     }
-    pull(web, time_, request, window)
+    pull(web, time_, request, Ask(window=window))
     assert web.calls[0].path == f"/v1/{start}/things"
     assert web.calls[0].params == {"created[gte]": start, "between": f"{start}..{end}"}
 
@@ -346,7 +324,7 @@ def test_the_window_stays_in_every_page(web: Web, time_: Time) -> None:
     """The cursor is merged into the first request's parameters."""
     web.answers = [page(2, has_more=True), page(1, has_more=False)]
     request = STRIPE | {"params": {"created[gte]": "{window.start}"}, "window_format": "epoch_s"}
-    pull(web, time_, request, WINDOW)
+    pull(web, time_, request, Ask(window=WINDOW))
     assert web.calls[1].params == {"created[gte]": "1767225600", "starting_after": "2"}
 
 
@@ -354,8 +332,8 @@ def test_a_slot_without_a_window_is_the_files_mistake(web: Web, time_: Time) -> 
     """Said before anything is sent."""
     web.answers = [page(has_more=False)]
     request = STRIPE | {"params": {"from": "{window.start}"}}
-    assert RestRequest.model_validate(request).uses_window
-    assert not RestRequest.model_validate(STRIPE).uses_window
+    assert RestRequest.model_validate(request).slots == {"{window.start}"}
+    assert RestRequest.model_validate(STRIPE).slots == frozenset()
     with pytest.raises(FixConfig, match="has a slot for a window"):
         pull(web, time_, request)
     assert web.calls == []
@@ -384,6 +362,17 @@ def test_a_slot_without_a_window_is_the_files_mistake(web: Web, time_: Time) -> 
         ({"paging": {"type": "pages"}}, "paging"),
         ({"window_format": "rfc"}, "window_format"),
         ({"body": "x"}, "body"),
+        ({"path": "/v1/{key}"}, "'{key}' is no slot here"),
+        ({"params": {"id": "{key}"}}, "'{key}' is no slot here"),
+        ({"path": "/v1/{position}"}, "'{position}' is no slot here"),
+        ({"path": "/v1/{since}"}, "'{since}' is no slot here"),
+        ({"params": {"a": "{position}..{since}"}}, "would never be sent"),
+        ({"params": {"a": "{position}", "b": "{window.end}"}}, "for a window and for a cursor"),
+        ({"path": "/{window.start}", "params": {"a": "{since}"}}, "for a window and for a cursor"),
+        (
+            {"paging": {"type": "id_cursor"}, "params": {"starting_after": "{position}"}},
+            "the parameter starting_after is the paging's to fill",
+        ),
     ],
 )
 def test_a_request_that_could_not_work_is_refused(changes: dict[str, Any], words: str) -> None:
@@ -397,6 +386,23 @@ def test_a_request_that_could_not_work_is_refused(changes: dict[str, Any], words
 def test_a_place_of_records_is_keys_joined_by_dots(records: str) -> None:
     """Or nothing: the body is the list."""
     assert RestRequest.model_validate(STRIPE | {"records": records}).records == records
+
+
+def test_a_request_says_which_slots_it_uses() -> None:
+    """In its path and its parameters, with their braces."""
+    params = {"limit": 100, "all": True, "a": "{position}", "b": "from {since}"}
+    request = RestRequest.model_validate(STRIPE | {"params": params})
+    assert request.slots == {"{position}", "{since}"}
+    windows = STRIPE | {"path": "/{window.end}", "params": {"a": "{window.start}"}}
+    assert RestRequest.model_validate(windows).slots == {"{window.start}", "{window.end}"}
+    assert slots_in(["{key}", "{no}", 7, None]) == {"{key}"}
+
+
+def test_what_fills_a_slot_is_not_filled_again() -> None:
+    """A source's position may look like a slot."""
+    values = {"{position}": "{since}", "{since}": "{position}"}
+    assert filled("{position} {since}", values) == "{since} {position}"
+    assert filled("{position} {key}", values) is None
 
 
 def test_parameters_keep_their_types() -> None:
@@ -444,6 +450,9 @@ def test_a_transport_that_could_not_work_is_refused(changes: dict[str, Any], wor
         ({"password": ""}, True),
         ({"author": "x", "keyword": "y", "authority": "z"}, False),
         ({"include_keys": True}, False),
+        ({"sync_token": "{position}"}, False),
+        ({"sync_token": "sk_{position}"}, True),
+        ({"sync_token": "{position}{position}"}, True),
     ],
 )
 def test_a_parameter_that_carries_a_secret_is_refused(

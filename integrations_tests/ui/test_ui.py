@@ -22,9 +22,9 @@ SWITCHES = """() => Object.fromEntries([...document.querySelectorAll('[class*=fo
 def test_schedules_run_where_secrets_resolve(ui: Ui) -> None:
     """The sandbox's are on, since its twin serves; those of the account without a key are off."""
     ui.open("/automation", until="stripe__sandbox__refunds__schedule")
-    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(10)
+    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(12)
     on = ui.page.evaluate(SWITCHES)
-    assert len(on) == 10
+    assert len(on) == 12
     assert on == {name: name.startswith("stripe__sandbox__") for name in on}
 
 

@@ -1,14 +1,14 @@
-"""The way of one window (or one full reading): land it, check it, load it.
+"""Loading: from a landing to rows, refused records, a position and a ledger line.
 
-The verbs behind a stream's three assets. They take what they need (session, zone, database, clock)
-as arguments and know nothing of Dagster. A barrier (`sys.audit`) stands wherever a process may be
-killed with another outcome; tests listen there.
+The verbs behind a stream's canonical and table assets. They take what they need (zone, database,
+clock) as arguments and know nothing of Dagster.
 """
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -16,39 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from integrations.connector_template.connector import BoundStream
-from integrations.errors import StopStream
-from integrations.names import Window
+from integrations.connector_template.run import KEPT, Clock, Run
+from integrations.names import StreamId, Window
 from integrations.redaction import redact
 from integrations.storage import ledger, positions
-from integrations.storage.landing import LandingZone, Manifest
-from integrations.storage.ledger import Cause, LedgerEntry, Status
-from integrations.storage.loader import Load, translated
+from integrations.storage.landing import LandingZone
+from integrations.storage.ledger import LedgerEntry, Status
+from integrations.storage.loader import Load, Said
+from integrations.storage.manifest import Manifest
 from integrations.storage.positions import Pin
 from integrations.storage.tables import ensure_leaf
-from integrations.sync_state.windows import WindowSync, with_overlap
+from integrations.storage.transaction import Transaction, translated
+from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.transform import Transformed, Transformer
-from integrations.transport import Session
-from integrations.transport.rest_request import RestRequest
-
-Clock = Callable[[], datetime]
-
-KEPT = timedelta(days=30)
-"""How long a landing can be replayed."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The run on whose behalf work is done: its ids go into landings, rows and the ledger.
-
-    `retried` are the failed runs whose work it takes up.
-    """
-
-    run_id: str
-    root_run_id: str
-    cause: Cause
-    accept: bool = False
-    retried: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -73,8 +54,12 @@ class Checked:
         self.refused += part.refused.num_rows
         if self.preview is None and part.rows.num_rows:
             self.preview = part.rows.slice(0, 10)
+        self.refuse(part.refused)
+
+    def refuse(self, refused: pa.Table) -> None:
+        """Notes why records were refused."""
         wanted: Any = [("reason", "count"), ("reason", "min")]  # the stubs know no such list
-        grouped = part.refused.group_by(["field", "rule"]).aggregate(wanted)
+        grouped = refused.group_by(["field", "rule"]).aggregate(wanted)
         for row in grouped.to_pylist():
             place = (row["field"], row["rule"])
             count, example = self.reasons.get(place, (0, row["reason_min"]))
@@ -83,48 +68,6 @@ class Checked:
     def status(self, *, accept: bool) -> Status:
         """What a load of it would say, by the same limits: ok, warn or blocked."""
         return ledger.judged(self.refused, received=self.received, accept=accept)
-
-
-def land(
-    stream: BoundStream,
-    window: Window | None,
-    *,
-    session: Session[RestRequest],
-    zone: LandingZone,
-    run: Run,
-    clock: Clock,
-) -> Manifest:
-    """Pulls a window, with its overlap, into a landing of its own.
-
-    What this run, or one that it retries, has landed complete is not fetched again, unless the
-    landing is damaged or another run has pulled the window since.
-    """
-    known = zone.newest(stream.id, window=window)
-    if known is not None and known.run_id in {run.run_id, *run.retried} and _whole(known, zone):
-        return known
-    before = session.requests
-    asked = with_overlap(window) if window else None
-    with zone.writer(
-        stream.id,
-        window=window,
-        run_id=run.run_id,
-        root_run_id=run.root_run_id,
-        began_at=clock(),
-    ) as writer:
-        for page in session.pages(stream.stream.request, window=asked):
-            sys.audit("integrations.fetched", str(stream.id))
-            writer.add(page)
-        return writer.finish(requests=session.requests - before)
-
-
-def _whole(manifest: Manifest, zone: LandingZone) -> bool:
-    """Whether every part is there, as it was written."""
-    try:
-        for _ in zone.batches(manifest):
-            pass
-    except StopStream:
-        return False
-    return True
 
 
 def transformed(
@@ -156,14 +99,44 @@ def load(
     zone: LandingZone,
     run: Run,
     clock: Clock,
-) -> tuple[Checked, LedgerEntry]:
+) -> tuple[Checked, LedgerEntry | None]:
     """Loads a landing in one transaction; gives what canonical said and the ledger line.
 
-    A line with status `blocked` means that too much was refused: no rows, no position. Raises as
+    A line with status `blocked` means that too much was refused, or would be deleted: no rows, no
+    position. There is no line where another run has taken the cursor beyond the landing. Raises as
     `Load.open` does.
     """
-    entry = LedgerEntry(
-        stream=stream.id,
+    prepare(stream, connection=connection)
+    found, entry = Checked(), line(stream.id, manifest, run=run, clock=clock)
+    with Transaction.open(connection, [stream.id], clock=clock) as transaction:
+        if run.cause != "replay" and _passed(stream, manifest, connection=connection):
+            transaction.give_up()
+            return found, None
+        table = stream.mapping.entity.table()
+        opened = Load(transaction, table, stream.id, order=stream.order)
+        for part in transformed(stream, manifest, zone=zone, found=found):
+            opened.stage(part.rows, refused=part.refused, received=part.received)
+        in_window = found.in_window if manifest.window else None
+        entry = replace(entry, in_window=in_window)
+        said = _said(stream, manifest, run)
+        return found, opened.commit(entry, pin=pin(stream), said=said, accept=run.accept)
+
+
+def prepare(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:
+    """Makes the stream's table as its model has it; the connection must be idle."""
+    with translated(stream.id):
+        ensure_leaf(
+            connection,
+            stream.mapping.entity.table(),
+            connector=stream.id.connector,
+            restamped=stream.order.restamp,
+        )
+
+
+def line(stream: StreamId, manifest: Manifest, *, run: Run, clock: Clock) -> LedgerEntry:
+    """A landing's ledger line, before anything is known of what becomes of it."""
+    return LedgerEntry(
+        stream=stream,
         cause=run.cause,
         run_id=run.run_id,
         began_at=clock(),
@@ -174,20 +147,10 @@ def load(
         api_calls=manifest.requests if manifest.run_id == run.run_id else 0,
         bytes=manifest.bytes,
     )
-    table = stream.mapping.entity.table()
-    with translated(stream.id):
-        ensure_leaf(connection, table, connector=stream.id.connector)
-    found = Checked()
-    with Load.open(connection, table, stream.id, clock=clock) as opened:
-        for part in transformed(stream, manifest, zone=zone, found=found):
-            opened.stage(part.rows, refused=part.refused, received=part.received)
-        in_window = found.in_window if manifest.window else None
-        entry = replace(entry, in_window=in_window)
-        return found, opened.commit(entry, pin=pin(stream), accept=run.accept)
 
 
 def note_failure(
-    stream: BoundStream,
+    stream: StreamId,
     window: Window | None,
     error: Exception,
     *,
@@ -196,13 +159,13 @@ def note_failure(
     began_at: datetime,
     clock: Clock,
 ) -> None:
-    """Writes the ledger line of a window of which nothing was loaded.
+    """Writes the ledger line of a window, a reading or a feed of which nothing was loaded.
 
     Raises RetryLater when the database is away.
     """
     ended_at = clock()
-    line = LedgerEntry(
-        stream=stream.id,
+    failed = LedgerEntry(
+        stream=stream,
         cause=run.cause,
         run_id=run.run_id,
         began_at=began_at,
@@ -212,40 +175,64 @@ def note_failure(
         status="failed",
         error=redact(str(error)),
     )
-    with translated(stream.id):
+    with translated(stream):
         connection.rollback()
-        ledger.write(connection, line)
+        ledger.write(connection, failed)
         connection.commit()
 
 
 def refuse_changed(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:
-    """Raises FixConfig when the stream's file cuts its time otherwise than at its first commit,
-    RetryLater when the database is away."""
+    """Raises FixConfig when the stream's file cuts its time, or makes its keys, otherwise than at
+    its first commit, RetryLater when the database is away."""
     with translated(stream.id):
         positions.refuse_changed(connection, stream.id, pin=pin(stream))
         connection.rollback()
 
 
 def prune(
-    stream: BoundStream,
+    stream: StreamId,
     *,
     connection: psycopg.Connection[Any],
     zone: LandingZone,
     clock: Clock,
 ) -> None:
     """Removes landings that are older than `KEPT`, never one that is not committed."""
-    committed = positions.committed(connection, stream.id)
+    committed = positions.committed(connection, stream)
     connection.rollback()
-    landings = {label: position.landing for label, position in committed.items()}
-    zone.prune(stream.id, before=clock() - KEPT, committed=landings)
+    landings = {label: one.landing for label, one in committed.items() if one.landing}
+    zone.prune(stream, before=clock() - KEPT, committed=landings)
 
 
 def pin(stream: BoundStream) -> Pin:
-    """How the stream's time is cut: pinned at its first commit."""
+    """What of the stream is pinned at its first commit: how its time is cut, what its keys are."""
+    rules = stream.mapping.mapping.model_dump(mode="json", by_alias=True)["key"]
+    key = json.dumps(rules, sort_keys=True)
     sync = stream.stream.sync
     if not isinstance(sync, WindowSync):
-        return Pin()
-    return Pin(cadence=sync.cadence, starts_at=stream.connection.begins_at)
+        return Pin(key=key)
+    return Pin(cadence=sync.cadence, starts_at=stream.connection.begins_at, key=key)
+
+
+def _said(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
+    sync = stream.stream.sync
+    # A replay says again what was said; that somebody is absent was judged once.
+    complete = isinstance(sync, FullSync) and sync.deletes == "absence" and run.cause != "replay"
+    return Said(
+        at=manifest.said_at,
+        complete=complete,
+        generation=manifest.generation,
+        cursor=manifest.cursor,
+    )
+
+
+def _passed(
+    stream: BoundStream, manifest: Manifest, *, connection: psycopg.Connection[Any]
+) -> bool:
+    """Whether the stream's cursor does not stand any more where the landing goes on from."""
+    if manifest.cursor is None:
+        return False
+    position = positions.at(connection, stream.id)
+    return (position.cursor if position else None) != manifest.cursor[0]
 
 
 def _in_window(stream: BoundStream, manifest: Manifest, rows: pa.Table) -> int:

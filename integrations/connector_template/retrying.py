@@ -1,0 +1,123 @@
+"""Quarantine again: records that could not pass, tried by their own bytes.
+
+A record whose fault was in the mapping passes when that is corrected. One of kind `transient` could
+not be fetched: the next syncs try it again, a few times and more and more rarely.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from integrations.connector_template import loading
+from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.feed_loading import HINT, answered
+from integrations.connector_template.hints import fetch_one, unasked
+from integrations.connector_template.run import Clock, Run
+from integrations.errors import RetryLater, StopStream
+from integrations.storage import fetched, quarantine
+from integrations.storage.fetched import Fetched
+from integrations.storage.ledger import LedgerEntry
+from integrations.storage.loader import Load, Said
+from integrations.storage.quarantine import TRANSIENT, QuarantinedRecord
+from integrations.storage.transaction import Transaction
+from integrations.transformation.arrow import array
+from integrations.transformation.rule import TIMESTAMP
+from integrations.transformation.transform import PULL, PUSH, Transformed, Transformer
+from integrations.transport import Session
+from integrations.transport.rest_request import RestRequest
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The ledger line of a retry (None: there was nothing to try), and the keys that pass now."""
+
+    entry: LedgerEntry | None
+    passed: tuple[str, ...] = ()
+
+
+def due_again(
+    stream: BoundStream,
+    *,
+    connection: psycopg.Connection[Any],
+    session: Session[RestRequest] | None,
+    run: Run,
+    clock: Clock,
+) -> Retried:
+    """Tries what could not be fetched and is due again. Raises as `retry` does."""
+    entries = quarantine.open_records(connection, stream.id, kind=TRANSIENT)
+    connection.rollback()
+    return retry(stream, entries, connection=connection, session=session, run=run, clock=clock)
+
+
+def retry(
+    stream: BoundStream,
+    entries: Sequence[QuarantinedRecord],
+    *,
+    connection: psycopg.Connection[Any],
+    session: Session[RestRequest] | None,
+    run: Run,
+    clock: Clock,
+) -> Retried:
+    """Loads what passes now of these entries, in one transaction; the others count one try more.
+
+    Entries that wait to be fetched are left alone without a session. Raises as `Load.open` does,
+    and StopConnection when the source refuses the credential.
+    """
+    hints = [one for one in entries if one.rule == HINT]
+    told = [one for one in entries if one.rule != HINT]
+    answers = [_asked(stream, one, session=session, clock=clock) for one in hints if session]
+    tried = len(told) + len(answers)
+    if not tried:
+        return Retried(None)
+    began_at = clock()
+    loading.prepare(stream, connection=connection)
+    with Transaction.open(connection, [stream.id], clock=clock) as transaction:
+        load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
+        for result in _results(Transformer(stream.mapping), told, answers):
+            load.stage(result.rows, refused=result.refused, received=result.received)
+        line = LedgerEntry(
+            stream=stream.id,
+            cause="retry",
+            run_id=run.run_id,
+            began_at=began_at,
+            records=tried,
+            api_calls=len(answers),
+        )
+        # A person, or the clock, has asked for just these: their share says nothing.
+        line = load.settled(load.judged(line, accept=True), said=Said())
+        line = transaction.write(replace(line, status="warn" if line.quarantined else "ok"))
+        keys = [one.key for one in entries]
+        still = {one.key for one in quarantine.open_records(connection, stream.id, keys=keys)}
+        transaction.commit(stream.id)
+    return Retried(line, tuple(key for key in keys if key not in still))
+
+
+def _results(
+    transformer: Transformer, told: Sequence[QuarantinedRecord], answers: Sequence[Fetched]
+) -> list[Transformed]:
+    results = []
+    if told:
+        records = array([one.raw for one in told], pa.binary())
+        said_at = array([one.said_at for one in told], TIMESTAMP)
+        ranks = array([PUSH if one.feed else PULL for one in told], pa.int16())
+        results.append(transformer.run(records, seen_at=said_at, rank=ranks))
+    if answers:
+        results += answered(transformer, fetched.table(answers))
+    return results
+
+
+def _asked(
+    stream: BoundStream,
+    entry: QuarantinedRecord,
+    *,
+    session: Session[RestRequest],
+    clock: Clock,
+) -> Fetched:
+    key = entry.raw.decode()
+    try:
+        return fetch_one(stream, key, session=session, clock=clock)
+    except (RetryLater, StopStream) as error:
+        return unasked(stream.id.stream, key, error, session=session, clock=clock)

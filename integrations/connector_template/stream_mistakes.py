@@ -1,0 +1,81 @@
+"""What is wrong with how a stream is read: its windows, its slots, and what would go unseen."""
+
+from typing import Any
+
+from integrations.connector_template.plain_values import Found, part, slots, valid
+from integrations.transport.paging import Paging
+from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW
+
+BY_CURSOR = (POSITION, SINCE)
+_FILLED = {"window": WINDOW, "cursor": BY_CURSOR, "full": ()}
+"""The slots that have a value, by how a stream is read."""
+_READ = {"window": "by windows", "cursor": "by cursor", "full": "in full"}
+_NEEDED = {"window": WINDOW[0], "cursor": POSITION}
+
+
+def stream_mistakes(
+    streams: dict[str, Any], mappings: dict[str, Any], *, routed: frozenset[str]
+) -> Found:
+    """The mistakes of all streams; `routed` are those that a feed routes to."""
+    for name, stream in streams.items():
+        at = ("sync_handler", "streams", name)
+        for found in (
+            _column(part(stream, "sync"), part(mappings, name), name),
+            _slots(stream, name),
+            _stale(part(stream, "sync"), name, routed=name in routed),
+            _absence(stream),
+        ):
+            for below, message in found:
+                yield (*at, *below), message
+
+
+def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
+    column = sync.get("column")
+    known = not isinstance(column, str) or column in part(mapping, "fields")
+    if sync.get("type") == "window" and mapping and not known:
+        message = f"the window's column {column!r} is not mapped by `transformer.{name}`"
+        yield ("sync", "column"), message
+
+
+def _slots(stream: Any, name: str) -> Found:
+    how, request = part(stream, "sync").get("type"), part(stream, "request")
+    if not isinstance(how, str) or how not in _FILLED or not request:
+        return
+    found = slots(request)
+    read = f"stream {name!r} is read {_READ[how]}, and its request has"
+    if how in _NEEDED and _NEEDED[how] not in found:
+        yield ("request",), f"{read} no {_NEEDED[how]}"
+    yield from unfilled(found, filled=_FILLED[how], read=read)
+
+
+def unfilled(found: list[str], *, filled: tuple[str, ...], read: str) -> Found:
+    """Slots of a request that never have a value; `read` says whose request it is, and how read."""
+    if not {*WINDOW}.isdisjoint(found) and not {*BY_CURSOR}.isdisjoint(found):
+        return  # the request says of itself that it cannot have both
+    for slot in found:
+        if slot not in (*filled, KEY):  # a key is for `one` only, which the request itself says
+            yield ("request",), f"{read} {slot}, which then has no value"
+
+
+def _stale(sync: dict[str, Any], name: str, *, routed: bool) -> Found:
+    filtered = sync.get("type") == "window" and sync.get("filter") == "created"
+    if filtered and not routed and sync.get("reread") is None:
+        yield (
+            ("sync", "filter"),
+            f"the windows of stream {name!r} are by when a record was made: a later change would "
+            "never be read, and its table go stale while all is green. Route a feed to it, or "
+            "write `reread: <days>` for as long as records change",
+        )
+
+
+def _absence(stream: Any) -> Found:
+    """Whether a record may be missing from a complete reading though the source holds it."""
+    sync, paging = part(stream, "sync"), valid(Paging, part(stream, "request").get("paging"))
+    wanted = sync.get("type") == "full" and sync.get("deletes") == "absence"
+    if wanted and paging is not None and not paging.immutable:
+        yield (
+            ("sync", "deletes"),
+            f"`deletes: absence` cannot be had over pages of type {paging.type}: a record that "
+            "moves between pages is passed over, and would count as deleted. It takes last_id, "
+            "id_cursor or single",
+        )

@@ -1,0 +1,49 @@
+"""Notices when the pages of a pull go in a circle.
+
+Servers that ignore a cursor which they do not know give the first page for ever.
+"""
+
+import hashlib
+
+from integrations.errors import StopStream
+from integrations.transport import Page
+from integrations.transport.http import Params
+
+_MOST_EMPTY_PAGES = 1_000  # in a row: a filtered list may have some, no list has a thousand
+
+
+class Circle:
+    """The guard of one pull; sees also a circle that ever new cursors hide.
+
+    Keeps a digest per page, not the pages.
+    """
+
+    def __init__(self) -> None:
+        self._requests: set[bytes] = set()
+        self._contents: set[bytes] = set()
+        self._empty = 0
+
+    def asked(self, target: str, params: Params) -> None:
+        """Raises `StopStream` for a request made before."""
+        request = repr((target, sorted(params.items()))).encode()
+        if _known(request, self._requests):
+            raise StopStream("the paging goes in a circle: the next page was read before")
+
+    def answered(self, page: Page) -> None:
+        """Raises `StopStream` for records that were a page before, and for endless empty pages."""
+        self._empty = 0 if page.records else self._empty + 1
+        if self._empty >= _MOST_EMPTY_PAGES:
+            raise StopStream(f"{self._empty} pages in a row were empty, and still there is a next")
+        content = b"\n".join(map(bytes, page.records))
+        if page.records and _known(content, self._contents):
+            raise StopStream(
+                f"the paging goes in a circle: page {page.number} holds exactly the records of an "
+                "earlier one, under a new cursor"
+            )
+
+
+def _known(content: bytes, seen: set[bytes]) -> bool:
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    known = digest in seen
+    seen.add(digest)
+    return known

@@ -1,0 +1,43 @@
+"""The fixed slots of a request: what a connector's file leaves open and a pull fills in.
+
+There is nothing else of a template language, so that a request can be read without being run.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+WINDOW = ("{window.start}", "{window.end}")
+POSITION = "{position}"
+SINCE = "{since}"
+KEY = "{key}"
+SLOTS = (*WINDOW, POSITION, SINCE, KEY)
+
+_BRACED = re.compile(r"\{[^{}]*\}|[{}]")
+
+
+def slots_in(values: Iterable[object]) -> frozenset[str]:
+    """The slots in the texts among `values`, with their braces."""
+    texts = (value for value in values if isinstance(value, str))
+    return frozenset(slot for text in texts for slot in _BRACED.findall(text) if slot in SLOTS)
+
+
+def takes(*slots: str) -> Callable[[str], str]:
+    """A validator of text that may hold these slots and no other braces."""
+
+    def check(text: str) -> str:
+        for slot in _BRACED.findall(text):
+            if slot not in slots:
+                raise ValueError(f"{slot!r} is no slot here; there are {' and '.join(slots)}")
+        return text
+
+    return check
+
+
+def filled(text: str, values: Mapping[str, str]) -> str | None:
+    """The text with its slots filled; None when one of them has no value.
+
+    What is filled in is not looked at again: a position may look like a slot.
+    """
+    if not slots_in([text]) <= values.keys():
+        return None
+    return _BRACED.sub(lambda slot: values[slot[0]], text)
