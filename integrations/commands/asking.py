@@ -13,5 +13,5 @@ def agreed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise FixConfig(f"nobody can be asked: {question}", todo="Nothing was changed. Say --yes.")
+        raise FixConfig(f'nobody can be asked "{question}"', todo="Nothing was changed. Say --yes.")
     return click.confirm(question, err=True)

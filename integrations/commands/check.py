@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from integrations import console
 from integrations.commands import CHECK_ERROR, FAILED, WRONG
+from integrations.connector_template import connections
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.folders import folders, read
@@ -20,6 +21,7 @@ from integrations.orchestration import stack
 from integrations.orchestration.resources import ConnectionResource, now
 from integrations.redaction import redact
 from integrations.settings import CONNECTOR_FILE, Settings
+from integrations.storage.connections import kept
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
 from integrations.transformation.describe import masked
@@ -45,7 +47,7 @@ def check(name: str | None, *, live: bool) -> int:
             out.print(f"  {mistake}", markup=False, soft_wrap=True)
     if broken:
         return WRONG
-    return max([0, *(_live(connector) for connector in loaded)]) if live else 0
+    return _all_live(loaded) if live else 0
 
 
 def _folders(name: str | None) -> list[Path]:
@@ -62,23 +64,42 @@ def _folders(name: str | None) -> list[Path]:
     return named
 
 
+def _all_live(loaded: list[Connector]) -> int:
+    """Tries these connectors with what was added to them; the worst of their statuses.
+
+    An addition that cannot be used is wrong. No database is started for it: where it is away, what
+    it said last counts.
+    """
+    names = {connector.name for connector in loaded}
+    added = [one for one in kept(Settings.find(create=True)) if one.connector in names]
+    connectors, unusable = connections.merged(loaded, added)
+    for error in unusable.values():
+        console.out().print(f"[red]wrong[/] {escape(redact(str(error)))}", soft_wrap=True)
+    return max([WRONG if unusable else 0, *(_live(connector) for connector in connectors)])
+
+
 def _live(connector: Connector) -> int:
     """Maps a first page of each ready connection's streams and feeds; the worst of their statuses.
 
-    What keeps one connection from opening is said, and the others are tried.
+    What keeps one connection from opening is said, and the others are tried. That none can be tried
+    is wrong: nothing is known then.
     """
-    status = 0
+    status, tried = 0, False
     for name, account in connector.config.connections.items():
         place = f"{connector.name}/{name}"
         if not account.ready():
             lacking = [ref.name for ref in account.secrets.values() if not ref.available()]
             console.err().print(f"left out: {place} has no {', '.join(lacking)}", markup=False)
             continue
+        tried = True
         try:
             status = max(status, _connection(connector, name))
         except IntegrationError as error:
             status = max(status, _failed(place, error))
-    return status
+    if tried:
+        return status
+    console.out().print(f"[red]wrong[/] {connector.name}: none of its connections could be tried")
+    return WRONG
 
 
 def _connection(connector: Connector, name: str) -> int:

@@ -16,6 +16,7 @@ from integrations.commands.references import connection_values
 from integrations.connector_template.config_schema import SANDBOX, Connection
 from integrations.connector_template.connections import checked, merged
 from integrations.connector_template.connector import Connector
+from integrations.connector_template.event_handler import Feeds
 from integrations.connector_template.folders import folders, read
 from integrations.errors import FixConfig, IntegrationError
 from integrations.monitoring import ledger
@@ -133,7 +134,14 @@ def add(name: str, given: Given) -> int:
     if left:
         click.echo(f"There is data of an earlier {name}, and syncs go on from it: {_said(left)}.")
     _tell_missing(name, values)
-    return _reload(settings, _streams(connector, account[1]), there=True)
+    references = Connection.model_validate(values).secrets.values()
+    return _reload(
+        settings,
+        _streams(connector, account[1]),
+        there=True,
+        feeds=_feeds(connector, account[1]),
+        secrets=[ref.name for ref in references],
+    )
 
 
 def _tell_missing(name: str, values: dict[str, Any]) -> None:
@@ -168,7 +176,8 @@ def remove(name: str, *, with_data: bool, yes: bool) -> int:
             if not _agreed(name, held, yes=yes):
                 click.echo("Nothing was removed.")
                 return WRONG
-            _remove_all(settings, connection, account, streams)
+            feeds = _feeds(connector, account[1]) if connector else []
+            _remove_all(settings, connection, account, streams, feeds)
         else:
             connections.remove(connection, *account)
             connection.commit()
@@ -196,14 +205,18 @@ def _remove_all(
     connection: psycopg.Connection[Any],
     account: choose.Account,
     streams: list[StreamId],
+    feeds: list[StreamId],
 ) -> None:
-    """Everything goes, the landings last; says how much of what."""
+    """Everything goes, the landings last; says how much of what. Raises FixConfig while something
+    reads it: what goes would come back."""
     from integrations.orchestration import stack
-    from integrations.orchestration.connections import forget, under_way
+    from integrations.orchestration.busy import runs_of_connection
+    from integrations.orchestration.connections import forget
 
     name = "/".join(account)
+    _hold(connection, feeds)
     with stack.instance() as instance:
-        running = under_way(instance, *account)
+        running = runs_of_connection(instance, *account)
         if running:
             raise FixConfig(
                 f"{name} is being synced (run {', '.join(running)})",
@@ -218,8 +231,30 @@ def _remove_all(
         click.echo(f"  landings: {landings:,}")
 
 
-def _reload(settings: Settings, streams: list[StreamId], *, there: bool) -> int:
-    """Lets a running Dagster read its definitions again; that it could not is a failure."""
+def _hold(connection: psycopg.Connection[Any], feeds: list[StreamId]) -> None:
+    """Keeps others from draining the feeds for as long as the connection lives."""
+    from integrations.orchestration.drain import AlreadyDrained, hold
+
+    for feed in feeds:
+        try:
+            hold(connection, feed)
+        except AlreadyDrained as error:
+            raise FixConfig(
+                f"{feed} is being drained",
+                todo="Nothing was removed; stop that `integrations drain` first.",
+            ) from error
+
+
+def _reload(
+    settings: Settings,
+    streams: list[StreamId],
+    *,
+    there: bool,
+    feeds: Sequence[StreamId] = (),
+    secrets: Sequence[str] = (),
+) -> int:
+    """Lets a running Dagster read its definitions again; that it could not is a failure. Says
+    where it does not run the schedules of what is `there`: `secrets` are the references."""
     from integrations.orchestration import reload
 
     url = reload.served(settings.home)
@@ -232,10 +267,18 @@ def _reload(settings: Settings, streams: list[StreamId], *, there: bool) -> int:
         return 0
     try:
         reload.reload(url, streams, there=len(streams) if there else 0)
+        idle = reload.stopped(url, [*streams, *feeds]) if there else []
     except IntegrationError as error:
         click.echo(f"error: {redact(str(error))}", err=True)
         return FAILED
     click.echo(f"{url} shows it." if there else f"{url} shows it no longer.")
+    if idle:
+        lacks = ", ".join(one for one in secrets if one.startswith("env:")) or "all its secrets"
+        click.echo(
+            f"warning: its schedules are stopped: the server has not {lacks}. Use file:…, or"
+            " restart `integrations up` where it is set.",
+            err=True,
+        )
     return 0
 
 
@@ -262,6 +305,12 @@ def _connector(settings: Settings, name: str) -> Connector:
 
 def _streams(connector: Connector, name: str) -> list[StreamId]:
     return [StreamId(connector.name, name, each) for each in connector.config.sync_handler.streams]
+
+
+def _feeds(connector: Connector, name: str) -> list[StreamId]:
+    handler = connector.config.event_handler
+    feeds = handler.feeds if isinstance(handler, Feeds) else {}
+    return [StreamId(connector.name, name, each) for each in feeds]
 
 
 def _said(held: dict[str, int]) -> str:

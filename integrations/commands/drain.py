@@ -1,5 +1,6 @@
 """`integrations drain`: feeds read again and again, without runs, until it is stopped."""
 
+import os
 import signal
 from contextlib import ExitStack
 from typing import Any
@@ -35,6 +36,7 @@ def drain(
         drains = Drains(feeds, Tools(StoreResource(), instance, every_s, said, say))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: drains.end())
+        open_.enter_context(stack.announced(settings.home / f"drain-{os.getpid()}.json"))
         say(f"Draining {', '.join(str(feed.id) for feed in feeds)}. Ctrl-C stops it.")
         with drains:
             drains.wait(for_s)

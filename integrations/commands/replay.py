@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 
 from integrations import console
-from integrations.commands import choose
+from integrations.commands import WRONG, choose
+from integrations.commands.asking import agreed
 from integrations.commands.sync import EXIT, as_values, refusals, say, tell_failed
 from integrations.connector_template import replaying
 from integrations.connector_template.connector import BoundFeed, BoundStream
@@ -37,12 +38,14 @@ COUNTS = ("records", "updated", "unchanged", "withdrawn", "quarantined")
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What of the streams is replayed: the windows that touch `[begin, end)` (aware), or all."""
+    """What of the streams is replayed: the windows that touch `[begin, end)` (aware), or all.
+    `yes`: a rebuild is not asked for again."""
 
     begin: datetime | None = None
     end: datetime | None = None
     rebuild: bool = False
     accept: bool = False
+    yes: bool = False
 
     def touches(self, window: Window) -> bool:
         """Whether the window is asked for."""
@@ -53,6 +56,11 @@ class Asked:
     def timed(self) -> bool:
         """Whether only a stretch of time is asked for."""
         return self.begin is not None or self.end is not None
+
+    @property
+    def command(self) -> str:
+        """How it is called again."""
+        return "replay --rebuild" if self.rebuild else "replay"
 
 
 def replay(select: tuple[str, ...], asked: Asked, *, as_json: bool) -> int:
@@ -68,14 +76,17 @@ def replay(select: tuple[str, ...], asked: Asked, *, as_json: bool) -> int:
             where=", ".join(select),
             todo="`integrations sync` fetches it.",
         )
+    if asked.rebuild and not _wanted(planned, yes=asked.yes):
+        say("Nothing was changed.")
+        return WRONG
     outcomes = []
     for outcome in _outcomes(settings, planned, asked, hidden=as_json):
         outcomes.append(outcome)
         if as_json:
             console.json_line(as_values(outcome) | {"withdrawn": outcome.total("withdrawn")})
-            tell_failed(outcome, command="replay")
+            tell_failed(outcome, command=asked.command)
     if not as_json:
-        _show(outcomes)
+        _show(outcomes, asked)
     found = {outcome.status for outcome in outcomes}
     return next((code for status, code in EXIT.items() if status in found), 0)
 
@@ -151,7 +162,14 @@ def _outcomes(
             bar.settle(one.windows)
 
 
-def _show(outcomes: list[Outcome]) -> None:
+def _wanted(planned: list[Planned], *, yes: bool) -> bool:
+    """Whether a person wants the rows made anew, of which those of the old key are gone then."""
+    names = ", ".join(str(one.stream.id) for one in planned if one.stretches)
+    say(f"All rows of {names} are deleted and made anew from what is landed, under today's key.")
+    return agreed(f"Rebuild {names}?", yes=yes)
+
+
+def _show(outcomes: list[Outcome], asked: Asked) -> None:
     """The summary, then what is refused now and why, then what failed."""
     out = console.out()
     rows = [
@@ -169,4 +187,4 @@ def _show(outcomes: list[Outcome]) -> None:
     if refused is not None:
         out.print(refused)
     for outcome in outcomes:
-        tell_failed(outcome, command="replay")
+        tell_failed(outcome, command=asked.command)

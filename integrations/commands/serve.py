@@ -2,8 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
@@ -14,12 +13,14 @@ from integrations.errors import FixConfig
 from integrations.orchestration import stack
 from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.runs import fail_dead_runs
-from integrations.processes import living, named
+from integrations.processes import living
 from integrations.sandbox import address
 from integrations.settings import Settings
 from integrations.storage import postgres
 
 STATE = "up.json"
+DRAINS = "drain-*.json"
+"""What processes that drain write; one each, since there may be several."""
 STOP_S = 60.0
 
 
@@ -33,7 +34,7 @@ def up(*, sandbox: bool, port: int) -> int:
         with ExitStack() as open_:
             connection = open_.enter_context(closing(StoreResource().connect()))
             open_.enter_context(stack.only_stack(connection))
-            open_.enter_context(_announced(settings.home))
+            open_.enter_context(stack.announced(settings.home / STATE))
             with stack.instance() as instance:
                 dead = fail_dead_runs(instance)
             if dead:
@@ -57,7 +58,12 @@ def down() -> int:
     settings = Settings.find()
     out = console.out()
     parts = {STATE: "the stack", stack.STATE: "Dagster", address.FILE: "the twins"}
-    ended = [_end(settings.home / file, name, out) for file, name in parts.items()]
+    ended = []
+    # Before the server: a drain that lost its connection would start it again.
+    for file in sorted(settings.home.glob(DRAINS)):
+        ended.append(_end(file, "a drain", out))
+        file.unlink(missing_ok=True)
+    ended += [_end(settings.home / file, name, out) for file, name in parts.items()]
     stopped = any(ended)
     if postgres.stop(settings):
         stopped = True
@@ -65,17 +71,6 @@ def down() -> int:
     if not stopped:
         out.print("Nothing was running.")
     return 0
-
-
-@contextmanager
-def _announced(home: Path) -> Iterator[None]:
-    """Says in the home which process serves, for `down`."""
-    file = home / STATE
-    file.write_text(json.dumps(named()))
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _end(file: Path, name: str, out: Console) -> bool:

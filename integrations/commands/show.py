@@ -11,7 +11,9 @@ from integrations import console
 from integrations.commands import choose
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
+from integrations.connector_template.gaps import open_gap
 from integrations.monitoring import ledger
+from integrations.redaction import redact
 from integrations.settings import Settings
 from integrations.storage import positions
 from integrations.storage.store import open_store
@@ -40,7 +42,22 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
         [_shown(_span(line[key]) if key == "late" else line[key]) for key in keys] for line in lines
     ]
     console.out().print(console.table("Streams", STATUS, rows))
+    for told in filter(None, map(_why, lines)):
+        console.out().print(told, markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _why(line: dict[str, Any]) -> str | None:
+    """Why a stream or feed needs a look, in words; None where it does not."""
+    name, error, gap = line["name"], line["error"], line["gap"]
+    if line["status"] == "blocked" and not error:
+        error = f"too many records were refused; `integrations quarantine list {name}` says why"
+    told = []
+    if line["status"] in ("failed", "blocked"):
+        told.append(f"{name}: {line['status']}: {redact(error or 'for no known reason')}")
+    if gap:
+        told.append(f"{name}: {gap}")
+    return "\n".join(told) or None
 
 
 def _entity(reader: Reader) -> str | None:
@@ -62,7 +79,7 @@ def _feed(
     feed: BoundFeed, known: ledger.StreamStatus, connection: psycopg.Connection[Any]
 ) -> dict[str, Any]:
     """A feed's line. That there was nothing new is in no ledger, but in the position: a failure
-    before that is over."""
+    before that is over. A gap is open until the streams that it made due are read."""
     at = datetime.now(UTC)
     position = positions.at(connection, feed.id)
     checked = position.checked_at if position else None
@@ -70,15 +87,21 @@ def _feed(
         known = replace(known, last_success=checked, status=_over(known.status), error=None)
     overdue = feed_due(feed, connection, now=at)
     late = at - checked if overdue and checked else None
-    return _values(known, due=int(overdue), late=late)
+    gap = open_gap(feed, connection=connection)
+    return _values(known, due=int(overdue), late=late, gap=gap)
 
 
 def _over(status: str | None) -> str:
     return "ok" if status in (None, "failed", "blocked") else status
 
 
-def _values(known: ledger.StreamStatus, *, due: int, late: timedelta | None) -> dict[str, Any]:
+def _values(
+    known: ledger.StreamStatus, *, due: int, late: timedelta | None, gap: str | None = None
+) -> dict[str, Any]:
     id_ = known.stream
+    status = known.status or "never"
+    if gap and status not in ("failed", "blocked"):
+        status = "gap"
     return {
         "name": str(id_),
         "connector": id_.connector,
@@ -91,8 +114,9 @@ def _values(known: ledger.StreamStatus, *, due: int, late: timedelta | None) -> 
         "late": None if late is None else round(late.total_seconds()),
         "error_rate": round(known.error_rate, 6),
         "quarantine": known.open_quarantine,
-        "status": known.status or "never",
+        "status": status,
         "error": known.error,
+        "gap": gap,
     }
 
 

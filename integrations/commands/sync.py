@@ -124,8 +124,9 @@ def _outcomes(
         for one in _planned_anew(planned, wanted, bar):
             bar.at(str(one.stream.id))
             outcome = execute(
-                one, defs, instance, accept=wanted.accept, on_window=lambda _: bar.step()
-            )
+                one, defs, instance,
+                accept=wanted.accept, full=wanted.full, on_window=lambda _: bar.step(),
+            )  # fmt: skip
             bar.settle(one.windows)
             yield outcome
 

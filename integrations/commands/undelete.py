@@ -71,12 +71,14 @@ def _bring_back(
         deleted_by=run, run_id=str(uuid4()), clock=now,
     )  # fmt: skip
     back = line.updated if line else 0
+    left = deleted.rows - back
     if as_json:
-        console.json_line({"name": str(stream.id), "deleted_by": run, "rows": back})
+        console.json_line({"name": str(stream.id), "deleted_by": run, "rows": back, "left": left})
     else:
         click.echo(f"{back:,} rows of {stream.id} are back.")
-    if left := deleted.rows - back:
-        click.echo(f"{left:,} stay deleted: their values were never seen, or they changed.")
+    if left:
+        told = f"{left:,} stay deleted: their values were never seen, or they changed."
+        click.echo(told, err=True)
     click.echo(
         "A next full reading that still lacks them deletes them again; so does a next tombstone.",
         err=True,

@@ -83,7 +83,8 @@ class Fates:
             elif line.cause == "retry":
                 self._retried(line)
             elif line.cause == "replay" and self._rebuilds(line):
-                self._load(line, self._all_before(line), anew=True)
+                if line.status != "blocked":  # which leaves everything as it was
+                    self._load(line, self._all_before(line), anew=True)
             elif line.landing in self._feeds:
                 self._load(line, self._of(self._pushed(line)))
             elif line.landing in self._pulls:

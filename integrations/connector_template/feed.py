@@ -243,5 +243,5 @@ def _note_checked(
     connection: psycopg.Connection[Any],
 ) -> None:
     if seen_at is not None and seen_at - _heard(position) >= NOTED_EVERY:
-        positions.checked(connection, feed.id, at=seen_at)
+        positions.checked(connection, feed.id, at=seen_at, generation=position.generation)
         connection.commit()

@@ -11,14 +11,15 @@ from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
-from integrations.storage import positions
+from integrations.storage import fetched, positions
 from integrations.storage.feed_load import FeedLoad
+from integrations.storage.fetched import Fetched
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import BLOCK_LEAST, LedgerEntry
 from integrations.storage.loader import BRAKE_SHARE, Load, Said
 from integrations.storage.manifest import Manifest
 from integrations.storage.parts import Batch
-from integrations.storage.positions import Pin, Reached
+from integrations.storage.positions import Pin, Position, Reached
 from integrations.storage.transaction import Transaction
 from integrations.transformation.arrow import Array, array, pc
 from integrations.transformation.events import Lane, Routed
@@ -70,12 +71,11 @@ def load(
             own.stage(unrouted=routed.unrouted, refused=routed.refused)
             for name, lane in routed.lanes.items():
                 parts[name].add(lane)
-        for table in zone.fetched(manifest):
-            for name, part in parts.items():
-                part.add_fetched(table.filter(pc.equal(table["stream"], name)))
+        for part in parts.values():
+            part.add_fetched(manifest, zone=zone)
         entries = _settled(feed, manifest, own, parts, run=run, clock=clock)
         if not any(entry.status == "blocked" for entry in entries):
-            _move(feed, manifest, entries[0], connection=connection)
+            _move(feed, manifest, entries[0], position, connection=connection)
         written = tuple(transaction.write(entry) for entry in entries)
         transaction.commit(feed.id)
     return Loaded(manifest, written, {name: part.found for name, part in parts.items()})
@@ -95,6 +95,7 @@ class Part:
         self.units = 0
         self._transformer = Transformer(stream.mapping)
         self._hints = self._asked = 0
+        self._waiting: set[str] = set()
         self._buried: set[str] = set()
         self._gone: set[str] = set()
 
@@ -108,13 +109,28 @@ class Part:
         self.units += len(lane)
         said = lane.take(pc.indices_nonzero(pc.invert(lane.hint)))
         self._hints += len(lane) - len(said)
+        self._waiting.update(map(str, lane.keys.filter(lane.hint).to_pylist()))
         buried = lane.keys.filter(pc.and_(lane.hint, lane.deleted))
         self._buried.update(map(str, buried.to_pylist()))
         for result in spoken(self._transformer, said):
             self._stage(result)
 
-    def add_fetched(self, answers: pa.Table) -> None:
-        """Stages what was fetched for the hints."""
+    def add_fetched(self, manifest: Manifest, *, zone: LandingZone) -> None:
+        """Stages what was fetched for the hints of one landing, when all of them are added. What
+        was not fetched, because it was no hint by the file of that day, is still to be."""
+        name = self.stream.id.stream
+        for table in zone.fetched(manifest):
+            of_stream = pc.equal(table["stream"], name)
+            wanted = pc.is_in(table["key"], value_set=array(sorted(self._waiting), pa.string()))
+            answers = table.filter(pc.and_(of_stream, wanted))
+            self._waiting.difference_update(map(str, answers["key"].to_pylist()))
+            self._add_answers(answers)
+        late = [Fetched(name, key, None, manifest.at, "not yet asked") for key in self._waiting]
+        if late:
+            self._add_answers(fetched.table(late))
+        self._waiting.clear()
+
+    def _add_answers(self, answers: pa.Table) -> None:
         self._asked += len(answers)
         nothing = pc.and_(pc.is_null(answers["record"]), pc.is_null(answers["problem"]))
         self._gone.update(map(str, answers.filter(nothing)["key"].to_pylist()))
@@ -264,15 +280,22 @@ def _held(line: LedgerEntry, blocked: list[Any]) -> LedgerEntry:
 
 
 def _move(
-    feed: BoundFeed, manifest: Manifest, entry: LedgerEntry, *, connection: psycopg.Connection[Any]
+    feed: BoundFeed,
+    manifest: Manifest,
+    entry: LedgerEntry,
+    was: Position | None,
+    *,
+    connection: psycopg.Connection[Any],
 ) -> None:
+    """Until the source has been read to its end, it counts as heard until when it did before."""
+    heard = was.checked_at if was else None
     reached = Reached(
         landing=manifest.landing,
         run_id=entry.run_id,
         generation=manifest.generation,
         cursor=manifest.cursor,
         said_at=manifest.said_at,
-        checked_at=manifest.at,
+        checked_at=manifest.at if manifest.ended else heard,
     )
     positions.move(connection, feed.id, reached, pin=Pin())
 

@@ -24,7 +24,9 @@ from integrations.transport.rest_request import RestRequest
 PATIENCE_S = 20.0
 """For one key: a source that is away is waited for by the next turn, not by each of its keys."""
 MOST_AWAY = 2
-"""Keys in a row that may be waited for in vain; then it is the source, and not the key."""
+"""Keys in a row that are waited for in vain; the others are asked for later."""
+MOST_KEYS = 1_000
+"""Keys of one landing: what is fetched for them is kept only when all of them are."""
 _BATCH = 1_000
 """Answers in memory at once."""
 
@@ -42,6 +44,11 @@ class Hints:
         self._noted: dict[tuple[str, str], _Noted] = {}
         self._away = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether so many keys are noted that the landing should end."""
+        return len(self._noted) >= MOST_KEYS
+
     def note(self, page: Page) -> None:
         """Looks through a page of events."""
         records = array([bytes(record) for record in page.records], pa.binary())
@@ -55,9 +62,10 @@ class Hints:
     def fetch(self, writer: LandingWriter) -> None:
         """Adds to the landing what the source says of each key that was noted.
 
-        Raises RetryLater when the source is away; a key of which it says nothing sensible is
-        landed with the reason.
+        A key of which it says nothing sensible is landed with the reason, and so are all after
+        some that it does not answer for: one bad key must not keep the others waiting.
         """
+        self._away = 0
         answers = (self._ask(stream, key, noted) for (stream, key), noted in self._noted.items())
         while batch := list(islice(answers, _BATCH)):
             writer.add_fetched(batch)
@@ -65,11 +73,11 @@ class Hints:
 
     def _ask(self, stream: str, key: str, noted: "_Noted") -> Fetched:
         try:
+            if self._away >= MOST_AWAY:
+                raise RetryLater("the source did not answer for those before it")
             found = fetch_one(self._streams[stream], key, session=self._session, clock=self._clock)
         except (RetryLater, StopStream) as error:
             self._away = self._away + 1 if isinstance(error, RetryLater) else 0
-            if self._away >= MOST_AWAY:
-                raise
             return unasked(stream, key, error, session=self._session, clock=self._clock)
         self._away = 0
         if found.record is None and noted.lagging(found, self._streams[stream].order.slack_s):
@@ -92,7 +100,7 @@ class _Noted:
         """Whether a replica may have answered that has not heard of the event yet."""
         if self.deleted or self.said_at is None:
             return False
-        return found.seen_at < self.said_at + timedelta(seconds=slack_s)
+        return found.seen_at - self.said_at < timedelta(seconds=slack_s)
 
 
 def unasked(

@@ -139,7 +139,7 @@ class Onward:
                 )  # fmt: skip
                 positions.move(connection, id_, nothing, pin=pin(self._stream))
             else:
-                positions.checked(connection, id_, at=self._seen_at)
+                positions.checked(connection, id_, at=self._seen_at, generation=self._generation)
             transaction.commit(id_)
 
     def _ask(self, cursor: str | None) -> Ask:
@@ -154,6 +154,10 @@ class Onward:
 
 class Beside(Protocol):
     """What is landed beside the records of a step: what its events only name."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the step should end as soon as it can."""
 
     def note(self, page: Page) -> None:
         """Looks through a page of the step."""
@@ -198,7 +202,9 @@ class Steps:
                 reached, more = self._fill(writer, first, told)
                 if self._beside is not None:
                     self._beside.fetch(writer)
-                manifest = writer.finish(requests=session.requests - before, cursor_to=reached)
+                manifest = writer.finish(
+                    requests=session.requests - before, cursor_to=reached, ended=not more
+                )
             self._cursor = reached
             yield manifest
 
@@ -213,7 +219,8 @@ class Steps:
                 self._beside.note(page)
             records += len(page.records)
             reached = page.position or reached
-            if page.position is not None and records >= STEP_RECORDS:
+            full = self._beside is not None and self._beside.full
+            if page.position is not None and (full or records >= STEP_RECORDS):
                 return reached, True
         return reached, False
 

@@ -2,7 +2,8 @@
 
 Another key makes other rows, so the old ones cannot be refreshed: they go, and what is landed is
 loaded in their place, in one transaction. What is not landed any more cannot be made again; it is
-marked as due, and comes back with the next sync.
+marked as due, and comes back with the next sync. Where too much of it is refused, the new key is
+more likely wrong than the records are: then everything stays as it was.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.loader import Said
 from integrations.storage.manifest import Manifest
+from integrations.storage.positions import Position
 from integrations.storage.transaction import Transaction, translated
 from integrations.sync_state.cursors import CursorSync
 
@@ -29,7 +31,8 @@ from integrations.sync_state.cursors import CursorSync
 @dataclass(frozen=True)
 class Rebuilt:
     """The ledger line, how many windows (or readings) have to be fetched again, the landings that
-    were loaded in the order of saying, and what the canonical layer said of all of it."""
+    were read in the order of saying, and what the canonical layer said of all of it. A line that is
+    `blocked` says that nothing was changed."""
 
     entry: LedgerEntry
     fetch_again: int
@@ -48,6 +51,8 @@ def rebuild(
 ) -> Rebuilt:
     """Replaces the stream's rows and quarantine by what its landings give with today's mapping.
 
+    Too many refused (`blocked`) leave a ledger line and nothing else, unless `run.accept`: entries
+    in quarantine would have keys of the new making, which a file that is put back never closes.
     Raises FixConfig where some of what is committed is not landed any more, unless `run.accept`,
     and where the file cuts time otherwise than it was cut.
     """
@@ -55,55 +60,92 @@ def rebuild(
         windows = replace(loading.pin(stream), key=None)
         positions.refuse_changed(connection, stream.id, pin=windows)
         connection.rollback()
-    manifests, gone = _landed(stream, connection=connection, zone=zone)
-    if gone and not run.accept:
-        raise FixConfig(
-            f"{gone} of its committed pulls are not landed any more: their rows would be missing "
-            "until they are fetched again",
-            where=str(stream.id),
-            todo="Say `--accept`, and sync afterwards.",
-        )
     loading.prepare(stream, connection=connection)
-    entry = loading.line(stream.id, manifests[-1], run=run, clock=clock) if manifests else None
-    entry = entry or LedgerEntry(
-        stream=stream.id, cause=run.cause, run_id=run.run_id, began_at=clock()
-    )
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        _forget(stream, connection=connection)
-        if gone:
-            _make_due(stream, manifests, connection=connection)
+        manifests, gone = _landed(stream, connection=connection, zone=zone)
+        if gone and not run.accept:
+            raise FixConfig(
+                f"{gone} of its committed pulls are not landed any more: their rows would be "
+                "missing until they are fetched again",
+                where=str(stream.id),
+                todo="Say `--accept`, and sync afterwards.",
+            )
+        entry = _draft(stream, manifests, run=run, clock=clock)
         part = Part(stream, transaction)
-        for manifest in manifests:
-            for batch in zone.batches(manifest):
-                part.add_pulled(batch)
-        for feed in feeds:
-            for manifest in replaying.pushed(feed, zone=zone):
-                replaying.add(part, feed, manifest, zone=zone)
-        line = part.judged(entry, accept=True)
-        written = transaction.write(part.load.settled(line, said=Said()))
-        positions.pin_anew(connection, stream.id, pin=loading.pin(stream))
+        _stage(part, manifests, feeds, zone=zone)
+        line = part.judged(entry, accept=run.accept)
+        if line.status == "blocked":
+            line = replace(line, error=line.error or _why(part.found))
+        else:
+            _forget(stream, connection=connection)
+            if gone:
+                _make_due(stream, manifests, connection=connection)
+            line = part.load.settled(line, said=Said())
+            positions.pin_anew(connection, stream.id, pin=loading.pin(stream))
+        written = transaction.write(line)
         transaction.commit(stream.id)
     return Rebuilt(written, gone, manifests, part.found)
+
+
+def _stage(
+    part: Part, manifests: list[Manifest], feeds: list[BoundFeed], *, zone: LandingZone
+) -> None:
+    """Stages what was pulled, then what the feeds said."""
+    for manifest in manifests:
+        for batch in zone.batches(manifest):
+            part.add_pulled(batch)
+    for feed in feeds:
+        for manifest in replaying.pushed(feed, zone=zone):
+            replaying.add(part, feed, manifest, zone=zone)
+
+
+def _why(found: Checked) -> str:
+    """Why a rebuild is blocked, with the reason that most records were refused for."""
+    most = max(found.reasons.items(), key=lambda one: one[1][0], default=None)
+    told = f"{found.refused} of {found.received} records would be refused"
+    if most is not None:
+        (field, _), (count, example) = most
+        told += f" ({count} of them for {field}: {example})"
+    return f"{told}, so the rows stay as they were"
+
+
+def _draft(
+    stream: BoundStream, manifests: list[Manifest], *, run: Run, clock: Clock
+) -> LedgerEntry:
+    if manifests:
+        return loading.line(stream.id, manifests[-1], run=run, clock=clock)
+    return LedgerEntry(stream=stream.id, cause=run.cause, run_id=run.run_id, began_at=clock())
 
 
 def _landed(
     stream: BoundStream, *, connection: psycopg.Connection[Any], zone: LandingZone
 ) -> tuple[list[Manifest], int]:
-    """The landings that are committed, in the order of saying, and how many of them are gone."""
-    committed = positions.committed(connection, stream.id)
-    connection.rollback()
+    """The landings that the rows were made from, in the order of saying, and how many of them are
+    gone. What was landed and never committed is not among them."""
+    committed = positions.ever_committed(connection, stream.id)
     if isinstance(stream.stream.sync, CursorSync):
-        position = committed.get(positions.WHOLE)
-        generation = position.generation if position else 0
-        chain = zone.chain(stream.id, after=None, cursor=None, generation=generation)
+        return _chained(stream, committed, zone=zone)
+    found = [
+        zone.find(stream.id, window=one.window, landing=one.landing)
+        for one in committed
+        if one.landing is not None
+    ]
+    there = [one for one in found if one is not None]
+    return sorted(there, key=lambda one: (one.at, one.landing)), len(found) - len(there)
+
+
+def _chained(
+    stream: BoundStream, committed: list[Position], *, zone: LandingZone
+) -> tuple[list[Manifest], int]:
+    """Of a cursor stream: from its beginning to where it stands, or as far as that is there."""
+    found: list[Manifest] = []
+    for position in committed:
+        chain = zone.chain(stream.id, after=None, cursor=None, generation=position.generation)
         ends = [one.cursor[1] for one in chain if one.cursor]
-        stands = position.cursor if position else None
-        if stands is None:
-            return [], 0
-        return (chain[: ends.index(stands) + 1], 0) if stands in ends else (chain, 1)
-    windows = [one.window for one in committed.values()]
-    found = replaying.pulled(stream, windows, zone=zone)
-    return found, len(windows) - len(found)
+        if position.cursor not in ends:
+            return chain, 1
+        found += chain[: ends.index(position.cursor) + 1]
+    return found, 0
 
 
 def _forget(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:

@@ -26,7 +26,6 @@ from integrations.storage.loader import Said
 from integrations.storage.manifest import Manifest
 from integrations.storage.transaction import Transaction
 from integrations.sync_state.cursors import CursorSync
-from integrations.transformation.arrow import pc
 from integrations.transformation.events import Router
 
 GATHERED = 20_000
@@ -127,8 +126,7 @@ def add(part: Part, feed: BoundFeed, manifest: Manifest, *, zone: LandingZone) -
         lane = feed.router.run(batch.records, seen_at=batch.seen_at).lanes.get(name)
         if lane is not None:
             part.add(lane)
-    for table in zone.fetched(manifest):
-        part.add_fetched(table.filter(pc.equal(table["stream"], name)))
+    part.add_fetched(manifest, zone=zone)
 
 
 def _settled(

@@ -14,13 +14,13 @@ import pyarrow as pa
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.feed_loading import HINT, answered
-from integrations.connector_template.hints import fetch_one, unasked
+from integrations.connector_template.hints import MOST_AWAY, fetch_one, unasked
 from integrations.connector_template.run import Clock, Run
 from integrations.errors import RetryLater, StopStream
 from integrations.storage import fetched, quarantine
 from integrations.storage.fetched import Fetched
-from integrations.storage.ledger import LedgerEntry
-from integrations.storage.loader import Load, Said
+from integrations.storage.ledger import BLOCK_LEAST, LedgerEntry
+from integrations.storage.loader import BRAKE_SHARE, Load, Said
 from integrations.storage.quarantine import TRANSIENT, QuarantinedRecord
 from integrations.storage.transaction import Transaction
 from integrations.transformation.arrow import array
@@ -28,6 +28,10 @@ from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.transform import PULL, PUSH, Transformed, Transformer
 from integrations.transport import Session
 from integrations.transport.rest_request import RestRequest
+
+AT_ONCE = 200
+"""Entries that a sync tries by the way: each may have to be waited for."""
+_LACKS = "not at the source, like many others: is `one` right?"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ def due_again(
     run: Run,
     clock: Clock,
 ) -> Retried:
-    """Tries what could not be fetched and is due again. Raises as `retry` does."""
-    entries = quarantine.open_records(connection, stream.id, kind=TRANSIENT)
+    """Tries some of what could not be fetched and is due again. Raises as `retry` does."""
+    entries = quarantine.open_records(connection, stream.id, kind=TRANSIENT, limit=AT_ONCE)
     connection.rollback()
     return retry(stream, entries, connection=connection, session=session, run=run, clock=clock)
 
@@ -68,11 +72,14 @@ def retry(
     """
     hints = [one for one in entries if one.rule == HINT]
     told = [one for one in entries if one.rule != HINT]
-    answers = [_asked(stream, one, session=session, clock=clock) for one in hints if session]
+    began_at = clock()
+    answers = _asked(stream, hints, session=session, clock=clock) if session else []
+    lacking = [one for one in answers if one.record is None and one.problem is None]
+    if _braked(len(lacking), of=len(answers)) and not run.accept:
+        answers = [replace(one, problem=_LACKS) if one in lacking else one for one in answers]
     tried = len(told) + len(answers)
     if not tried:
         return Retried(None)
-    began_at = clock()
     loading.prepare(stream, connection=connection)
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
         load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
@@ -111,13 +118,29 @@ def _results(
 
 def _asked(
     stream: BoundStream,
-    entry: QuarantinedRecord,
+    entries: Sequence[QuarantinedRecord],
     *,
     session: Session[RestRequest],
     clock: Clock,
-) -> Fetched:
-    key = entry.raw.decode()
-    try:
-        return fetch_one(stream, key, session=session, clock=clock)
-    except (RetryLater, StopStream) as error:
-        return unasked(stream.id.stream, key, error, session=session, clock=clock)
+) -> list[Fetched]:
+    """What the source says of these keys; those after some for which it does not answer are left
+    as they are, or an hour without it would use up all their tries."""
+    answers: list[Fetched] = []
+    away = 0
+    for entry in entries:
+        key = entry.raw.decode()
+        try:
+            answers.append(fetch_one(stream, key, session=session, clock=clock))
+            away = 0
+        except (RetryLater, StopStream) as error:
+            answers.append(unasked(stream.id.stream, key, error, session=session, clock=clock))
+            away = away + 1 if isinstance(error, RetryLater) else 0
+            if away >= MOST_AWAY:
+                break
+    return answers
+
+
+def _braked(lacking: int, *, of: int) -> bool:
+    """Whether so many are not at the source that they are more likely asked for where they are
+    not: then nothing is deleted, unless a person accepts it."""
+    return lacking >= BLOCK_LEAST and lacking > BRAKE_SHARE * of

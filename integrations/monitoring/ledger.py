@@ -131,13 +131,23 @@ CROSS JOIN LATERAL (
 
 def of_runs(connection: psycopg.Connection[Any], run_ids: Sequence[str]) -> list[LedgerEntry]:
     """The lines that these runs wrote, in order of writing."""
+    return _entries(connection, sql.SQL("run_id = ANY(%s) ORDER BY id"), [list(run_ids)])
+
+
+def newest(connection: psycopg.Connection[Any], reader: StreamId) -> LedgerEntry | None:
+    """The last line of a stream or feed; None where it has none."""
+    last = sql.SQL("(connector, connection, stream) = (%s, %s, %s) ORDER BY id DESC LIMIT 1")
+    names = [reader.connector, reader.connection, reader.stream]
+    return next(iter(_entries(connection, last, names)), None)
+
+
+def _entries(
+    connection: psycopg.Connection[Any], which: sql.SQL, values: Sequence[object]
+) -> list[LedgerEntry]:
     names = [field.name for field in fields(LedgerEntry) if field.name not in ("stream", "window")]
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    query = sql.SQL(
-        "SELECT connector, connection, stream, {} FROM integrations.ledger"
-        " WHERE run_id = ANY(%s) ORDER BY id"
-    ).format(columns)
-    rows = connection.execute(query, [list(run_ids)])
+    query = sql.SQL("SELECT connector, connection, stream, {} FROM integrations.ledger WHERE {}")
+    rows = connection.execute(query.format(columns, which), values)
     return [
         LedgerEntry(stream=StreamId(*row[:3]), **dict(zip(names, row[3:], strict=True)))
         for row in rows

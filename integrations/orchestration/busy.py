@@ -1,4 +1,6 @@
-"""Whether a stream, or a feed, is being read by a run."""
+"""Whether a stream, a feed or a whole connection is being read by a run."""
+
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -12,16 +14,30 @@ def runs_of(instance: dg.DagsterInstance, reader: StreamId) -> list[str]:
 
     Those whose process died do not count: they are ended first.
     """
+    assets = keys.trio(reader)
+    job = keys.job(reader.connector, reader.connection)
+    return _unfinished(instance, job, lambda key: key in assets)
+
+
+def runs_of_connection(instance: dg.DagsterInstance, connector: str, name: str) -> list[str]:
+    """The same for all that a connection has."""
+    job = keys.job(connector, name)
+    return _unfinished(instance, job, lambda key: list(key.path[:2]) == [connector, name])
+
+
+def _unfinished(
+    instance: dg.DagsterInstance, job: str, matches: Callable[[dg.AssetKey], bool]
+) -> list[str]:
+    """Those that work on an asset that matches: chosen by asset, by the job, or as one of all."""
     fail_dead_runs(instance)
     statuses = [dg.DagsterRunStatus.QUEUED, *UNFINISHED]
-    jobs = (keys.job(reader.connector, reader.connection), _EVERYTHING)
     return [
         run.run_id
         for run in instance.get_runs(dg.RunsFilter(statuses=statuses))
         if (
-            not run.asset_selection.isdisjoint(keys.trio(reader))
+            any(map(matches, run.asset_selection))
             if run.asset_selection
-            else run.job_name in jobs
+            else run.job_name in (job, _EVERYTHING)
         )
     ]
 

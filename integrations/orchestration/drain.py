@@ -19,16 +19,17 @@ import psycopg
 
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundFeed
-from integrations.connector_template.feed import turn
+from integrations.connector_template.feed import Turn, turn
 from integrations.connector_template.gaps import open_gap
 from integrations.connector_template.run import Run
 from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.names import StreamId
-from integrations.orchestration import feed_report
+from integrations.orchestration import checks, feed_report
 from integrations.orchestration.feed_report import Said
 from integrations.orchestration.resources import ConnectionResource, StoreResource, now
 from integrations.redaction import redact, redacted
 from integrations.storage import positions
+from integrations.storage.positions import Position
 from integrations.transport.rest import RestSession
 
 TOLD_EVERY_S = 60.0
@@ -45,6 +46,10 @@ STOP_S = 30.0
 
 class AlreadyDrained(IntegrationError):
     """Another process drains the feed."""
+
+
+_Place = tuple[int, str | None]
+"""Generation and landing of a position."""
 
 
 class _Stopped(Exception):
@@ -80,9 +85,12 @@ class Drain:
         self._look_back = True
         self._began_at = now()
         self._failing = ""
+        self._red = False
+        self._drains = False
         self._pause_s = FIRST_PAUSE_S
         self._gap: str | None = "not looked at yet"
         self._told_at = self._pruned_at = time.monotonic()
+        self._red_at = self._told_at - TOLD_EVERY_S
 
     def run(self) -> None:
         """Drains; raises nothing."""
@@ -90,16 +98,22 @@ class Drain:
             while not self.stop.is_set():
                 try:
                     self._connected()
-                except (RetryLater, StopStream, psycopg.Error) as error:
+                except (RetryLater, StopStream, AlreadyDrained, psycopg.Error) as error:
+                    if isinstance(error, AlreadyDrained) and not self._drains:
+                        raise
+                    # Ours until then: the server may think that the connection we lost still lives.
                     self._failed(error)
                     self.stop.wait(self._pause_s)
                     self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         except _Stopped:
             pass
+        except AlreadyDrained as error:
+            self.error = self._about(error)
         except IntegrationError as error:
-            self._failed(error)
+            self._failed(error, told_every_s=0.0)
             self.error = self._about(error)
         except Exception as error:  # noqa: BLE001  # a bug: shown whole, without its secrets
+            self._failed(error, told_every_s=0.0)
             self.error = f"{self.feed.id}: {redacted(error)}"
         if self.error is not None:
             self._tools.warn(f"stopped: {self.error}")
@@ -111,6 +125,7 @@ class Drain:
         with ExitStack() as stack:
             lock = stack.enter_context(closing(store.connect()))
             hold(lock, feed.id)
+            self._drains = True
             connection = stack.enter_context(closing(store.connect()))
             session = stack.enter_context(source.session(connection, sleep=self._wait))
             try:
@@ -122,10 +137,13 @@ class Drain:
             finally:
                 if self.stop.is_set():
                     self._tell(connection)
+                    if self._red and not self._failing:
+                        self._tell(connection)  # that it went on
 
     def _turn(self, connection: psycopg.Connection[Any], session: RestSession) -> None:
-        self._began_at = now()
+        self._began_at, self.held = now(), False
         zone = self._tools.store.zone()
+        before = self._position(connection)
         try:
             done = turn(
                 self.feed, connection=connection, zone=zone, session=session,
@@ -140,26 +158,26 @@ class Drain:
             self._tools.warn(done.gap)
             self._gap = done.gap
         if any(loaded.blocked for loaded in done.loaded):
-            self._hold(connection)
+            self._hold(connection, _blocked_at(done, before))
         self._told(connection)
         if time.monotonic() - self._pruned_at >= PRUNED_EVERY_S:
             self._pruned_at = time.monotonic()
             loading.prune(self.feed.id, connection=connection, zone=zone, clock=now)
 
-    def _hold(self, connection: psycopg.Connection[Any]) -> None:
-        """Waits until the position has moved: it would be blocked again and again."""
+    def _hold(self, connection: psycopg.Connection[Any], was: _Place) -> None:
+        """Waits until the position has moved from where it `was` when the landing was blocked: it
+        would be blocked again and again."""
         self.held, self._look_back = True, True
         self._tell(connection)
-        was = self._position(connection)
-        while self._position(connection) == was:
+        while _place(self._position(connection)) == was:
             self._wait(HELD_S)
             self._told(connection)
         self.held = False
 
-    def _position(self, connection: psycopg.Connection[Any]) -> tuple[int, str | None] | None:
+    def _position(self, connection: psycopg.Connection[Any]) -> Position | None:
         found = positions.at(connection, self.feed.id)
         connection.rollback()
-        return None if found is None else (found.generation, found.landing)
+        return found
 
     def _told(self, connection: psycopg.Connection[Any]) -> None:
         """Tells, if that was long enough ago."""
@@ -171,31 +189,41 @@ class Drain:
         self._told_at = time.monotonic()
         try:
             said = Said.of(connection, self.feed.id, self._run.run_id)
-            if not said.own and self._gap is None:
+            if not said.own and self._gap is None and self._red == bool(self._failing):
                 return
             position = positions.at(connection, self.feed.id)
             gap = open_gap(self.feed, connection=connection)
             connection.rollback()
-            feed_report.tell_without_run(self._tools.instance, said, position, gap=gap)
+            broken = {checks.STRUCTURE: self._failing} if self._failing else said.broken()
+            feed_report.tell_without_run(
+                self._tools.instance, said, position, gap=gap, broken=broken
+            )
         except Exception as error:  # noqa: BLE001  # what is committed is committed
             self._tools.warn(f"{self.feed.id}: Dagster could not be told: {redact(str(error))}")
             return
-        self._gap, self._run = gap, _new_run()
+        self._gap, self._red, self._run = gap, bool(broken), _new_run()
         if said.own:
             self._tools.said(self.feed, said)
 
-    def _failed(self, error: Exception) -> None:
-        """Says so, in the ledger too: once for each reason, however often it is tried."""
-        told = self._about(error)
-        if told == self._failing or isinstance(error, AlreadyDrained):
-            return
+    def _failed(self, error: Exception, *, told_every_s: float = TOLD_EVERY_S) -> None:
+        """Says so, in the ledger too: once for each reason, however often it is tried; to Dagster
+        when `told_every_s` have passed since it last heard of a failure."""
+        told, known = self._about(error), self._failing
+        due = time.monotonic() - self._red_at >= told_every_s
         self._failing = told
-        self._tools.warn(told)
+        if told != known:
+            self._tools.warn(told)
+        if isinstance(error, AlreadyDrained) or (told == known and not due):
+            return
         with suppress(IntegrationError, psycopg.Error), closing(self._tools.store.connect()) as own:
-            loading.note_failure(
-                self.feed.id, None, error,
-                connection=own, run=self._run, began_at=self._began_at, clock=now,
-            )  # fmt: skip
+            if told != known:
+                loading.note_failure(
+                    self.feed.id, None, error,
+                    connection=own, run=self._run, began_at=self._began_at, clock=now,
+                )  # fmt: skip
+            if due:
+                self._red_at = time.monotonic()
+                self._tell(own)
 
     def _about(self, error: Exception) -> str:
         told, name = redact(str(error)), str(self.feed.id)
@@ -267,6 +295,21 @@ def hold(connection: psycopg.Connection[Any], feed: StreamId) -> None:
         raise AlreadyDrained(
             "another process drains it", where=str(feed), todo="One at a time does."
         )
+
+
+def _place(position: Position | None) -> _Place | None:
+    return None if position is None else (position.generation, position.landing)
+
+
+def _blocked_at(done: Turn, before: Position | None) -> _Place:
+    """Where the feed stood when the last landing of a turn was blocked, by what the turn itself
+    saw: a person may have decided since."""
+    *passed, blocked = done.loaded
+    generation = blocked.manifest.generation
+    if passed:
+        return generation, passed[-1].manifest.landing
+    known = before is not None and before.generation == generation
+    return generation, before.landing if before is not None and known else None
 
 
 def _new_run() -> Run:

@@ -82,6 +82,11 @@ class Said:
         found = {entry.status for entry in self.entries}
         return next((one for one in ("failed", "blocked", "warn") if one in found), "ok")
 
+    def broken(self) -> dict[str, str]:
+        """The check that fails where nothing could be read or loaded, in the words of the errors:
+        no run needs to be red beside it."""
+        return {checks.STRUCTURE: "\n".join(self.errors())} if self.status() == "failed" else {}
+
     def errors(self) -> list[str]:
         """Why something failed or was blocked, each reason once."""
         return list(dict.fromkeys(entry.error for entry in self.entries if entry.error))
@@ -128,8 +133,8 @@ def evaluations(
     said: Said, *, gap: str | None = None, broken: dict[str, str] | None = None
 ) -> list[dg.AssetCheckEvaluation]:
     """All checks of a stretch. `gap` is what was missed; `broken` has the words of the checks that
-    an error has failed."""
-    broken, status = broken or {}, said.status()
+    an error has failed, by default those of the ledger."""
+    broken, status = broken or said.broken(), said.status()
     share = {
         "warn": "More than 1 % was refused: `integrations quarantine list` says why.",
         "blocked": "\n".join(said.errors()) or _BLOCKED,
@@ -171,12 +176,17 @@ def evaluation(
 
 
 def tell_without_run(
-    instance: dg.DagsterInstance, said: Said, position: Position | None, *, gap: str | None = None
+    instance: dg.DagsterInstance,
+    said: Said,
+    position: Position | None,
+    *,
+    gap: str | None = None,
+    broken: dict[str, str] | None = None,
 ) -> None:
-    """Reports a stretch of turns that were no run, or whose run can say nothing any more."""
+    """Reports a stretch of turns that were no run. `gap` and `broken` as in `evaluations`."""
     if said.committed:
         instance.report_runless_asset_event(materialization(said, position))
-    for one in evaluations(said, gap=gap):
+    for one in evaluations(said, gap=gap, broken=broken):
         instance.report_runless_asset_event(checks.targeted(one, instance))
 
 

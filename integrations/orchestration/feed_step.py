@@ -16,7 +16,7 @@ from integrations.connector_template.connector import BoundFeed
 from integrations.connector_template.feed import turn
 from integrations.connector_template.gaps import open_gap
 from integrations.connector_template.run import Run
-from integrations.errors import LedgerUnbalanced, StopStream
+from integrations.errors import LedgerUnbalanced
 from integrations.orchestration import checks, feed_report, keys
 from integrations.orchestration.failures import failure
 from integrations.orchestration.feed_report import FEED, Said
@@ -107,10 +107,8 @@ def _tell(
 
 
 def _broken(error: Exception | None) -> dict[str, str]:
-    """The check that fails with an error; of one that passes by itself, none does."""
-    if isinstance(error, LedgerUnbalanced):
-        return {checks.BALANCE: str(error)}
-    return {checks.STRUCTURE: str(error)} if isinstance(error, StopStream) else {}
+    """The check that fails with an error, where it is another one than the ledger would say."""
+    return {checks.BALANCE: str(error)} if isinstance(error, LedgerUnbalanced) else {}
 
 
 def _blocked(said: Said) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 from integrations.errors import FixConfig, RetryLater
 from integrations.names import StreamId
 from integrations.orchestration import keys
-from integrations.orchestration.stack import STATE
+from integrations.orchestration.stack import STATE, here
 from integrations.processes import living
 
 LOCATION = "integrations"
@@ -34,6 +34,12 @@ mutation($location: String!) {
       locationOrLoadError { __typename ... on PythonError { message } }
     }
     ... on Error { message }
+  }
+}"""
+_SCHEDULES = """
+{
+  repositoriesOrError {
+    ... on RepositoryConnection { nodes { schedules { name scheduleState { status } } } }
   }
 }"""
 _ASSETS = "query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { assetKey { path } } }"
@@ -68,6 +74,19 @@ def reload(
             raise RetryLater(f"Dagster at {url} has not changed yet", todo=_TODO)
 
 
+def stopped(url: str, readers: Iterable[StreamId], *, patience_s: float = PATIENCE_S) -> list[str]:
+    """The names of these streams' and feeds' schedules that do not run there. Raises RetryLater
+    where that cannot be asked."""
+    names = {keys.schedule(reader) for reader in readers}
+    found = _ask(url, time.monotonic() + patience_s, _SCHEDULES)["repositoriesOrError"]
+    return sorted(
+        one["name"]
+        for repository in found.get("nodes", ())
+        for one in repository["schedules"]
+        if one["name"] in names and one["scheduleState"]["status"] != "RUNNING"
+    )
+
+
 def _reload(url: str, until: float) -> None:
     answer = _ask(url, until, _RELOAD, location=LOCATION)["reloadRepositoryLocation"]
     found = answer.get("locationOrLoadError") or answer
@@ -87,7 +106,7 @@ def _ask(url: str, until: float, query: str, **variables: Any) -> dict[str, Any]
         if left <= 0:
             raise RetryLater(f"Dagster at {url} does not answer", todo=_TODO)
         try:
-            with urllib.request.urlopen(request, timeout=left) as answer:  # noqa: S310  # our UI
+            with here(request, timeout_s=left) as answer:
                 data: dict[str, Any] | None = json.load(answer).get("data")
         except urllib.error.HTTPError as error:
             error.close()

@@ -8,7 +8,7 @@ where a daily tick or an automation condition would leave them.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 import dagster as dg
@@ -19,8 +19,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
+from integrations.monitoring import ledger
 from integrations.names import StreamId
 from integrations.orchestration import keys
+from integrations.orchestration.busy import runs_of
 from integrations.orchestration.partitions import partitions, range_tags
 from integrations.orchestration.resources import StoreResource, now
 from integrations.sandbox import address
@@ -31,6 +33,10 @@ STREAM_TAG = "integrations/stream"
 """The run tag by which runs of a stream, or of a feed, are found in the UI."""
 MOST_RUNS = 5
 """Runs a tick asks for at the most: one for each unbroken stretch of due windows, newest first."""
+
+REST = timedelta(hours=1)
+"""For how long what ticks every five minutes is left alone when it was blocked or has failed: a
+person is told once an hour, and a source not asked for ever what it does not answer."""
 
 Requested = Iterator[dg.RunRequest | dg.SkipReason]
 
@@ -82,12 +88,32 @@ def _schedule(
         required_resource_keys={keys.STORE},
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Requested:
-        if _in_progress(context.instance, id_):
+        if runs_of(context.instance, id_):
             yield dg.SkipReason(f"{id_} is still being synced")
             return
-        yield from requests(context.resources.store, context.scheduled_execution_time)
+        store: StoreResource = context.resources.store
+        resting = _resting(id_, store) if often else None
+        if resting is not None:
+            yield dg.SkipReason(resting)
+            return
+        yield from requests(store, context.scheduled_execution_time)
 
     return tick
+
+
+def _resting(reader: StreamId, store: StoreResource) -> str | None:
+    """Why a stream or feed is not tried again yet; None where it may be."""
+    with closing(store.connect()) as connection:
+        last = ledger.newest(connection, reader)
+    if last is None or last.status not in ("blocked", "failed") or last.ended_at is None:
+        return None
+    again = last.ended_at.astimezone(UTC) + REST
+    if now() >= again:
+        return None
+    return (
+        f"{reader}: {last.status}, {last.error or 'too much was refused'}; tried again at "
+        f"{again:%H:%M} UTC, or when you run it"
+    )
 
 
 def requests(stream: BoundStream, store: StoreResource, at: datetime) -> Requested:
@@ -125,23 +151,6 @@ def _request(
         run_key=f"{reader}:{label}:{at:%Y-%m-%dT%H:%M}",
         asset_selection=list(assets),
         tags={STREAM_TAG: str(reader)} | tags,
-    )
-
-
-def _in_progress(instance: dg.DagsterInstance, reader: StreamId) -> bool:
-    """Whether a run of the stream or feed is under way, whoever asked for it."""
-    unfinished = dg.RunsFilter(
-        statuses=[
-            dg.DagsterRunStatus.QUEUED,
-            dg.DagsterRunStatus.NOT_STARTED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.STARTED,
-        ],
-    )
-    job = keys.job(reader.connector, reader.connection)
-    return any(
-        keys.table(reader) in run.asset_selection if run.asset_selection else run.job_name == job
-        for run in instance.get_runs(unfinished)
     )
 
 

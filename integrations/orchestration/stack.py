@@ -12,11 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -185,11 +185,29 @@ def serves(port: int) -> bool:
         f"http://127.0.0.1:{port}/graphql", query, {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # our own UI
+        with here(request, timeout_s=5) as answer:
             found = json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError):
         return False
     return bool((found.get("data") or {}).get("assetNodes"))
+
+
+def here(request: urllib.request.Request, *, timeout_s: float) -> Any:
+    """The answer of a server on this machine, to be closed; no proxy is asked for it. Raises as
+    `urlopen` does."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        request, timeout=timeout_s
+    )
+
+
+@contextmanager
+def announced(file: Path) -> Iterator[None]:
+    """Says in a file of the home which process serves, for `down`."""
+    file.write_text(json.dumps(named()))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _interrupt(child: "subprocess.Popen[bytes]") -> None:

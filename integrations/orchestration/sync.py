@@ -28,6 +28,7 @@ from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.runs import in_process_tags
 from integrations.orchestration.schedules import STREAM_TAG
 from integrations.storage.ledger import LedgerEntry
+from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync, rounded_out, stretches
 
 Reader = BoundStream | BoundFeed
@@ -140,18 +141,22 @@ def execute(
     instance: dg.DagsterInstance,
     *,
     accept: bool = False,
+    full: bool = False,
     replay: bool = False,
     rebuild: bool = False,
     on_window: OnWindow,
 ) -> Outcome:
-    """Runs what is planned for a stream, in this process; failures are in the outcome. A `replay`
-    does without raw, and `rebuild` makes one of the rows under another key.
+    """Runs what is planned for a stream, in this process; failures are in the outcome. `full`
+    has a cursor begin anew: all else that is planned is whole as it is. A `replay` does without
+    raw, and `rebuild` makes one of the rows under another key.
 
     Raises KeyboardInterrupt when a person interrupts it; what was committed is kept.
     """
     stream = planned.stream
     assets = [keys.feed(stream.id)] if isinstance(stream, BoundFeed) else keys.trio(stream.id)
-    config = {"accept": accept} | ({"rebuild": True} if rebuild else {})
+    config: dict[str, Any] = {"accept": accept} | ({"rebuild": True} if rebuild else {})
+    if full and isinstance(stream, BoundStream) and isinstance(stream.stream.sync, CursorSync):
+        config["mode"] = "full"
     definition = partitions(stream) if isinstance(stream, BoundStream) else None
     job = defs.resolve_job_def(keys.job(stream.id.connector, stream.id.connection))
     failures: dict[str, str] = {}
@@ -174,7 +179,7 @@ def execute(
     return Outcome(stream, planned.windows, entries, [why for why in failures.values() if why])
 
 
-def _run_config(stream: Reader, config: dict[str, bool]) -> dict[str, Any]:
+def _run_config(stream: Reader, config: dict[str, Any]) -> dict[str, Any]:
     """The step's config; Dagster's own lines stay off the terminal, they are in the UI."""
     return {
         "ops": {keys.op(stream.id): {"config": config}},

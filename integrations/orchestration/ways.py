@@ -61,7 +61,7 @@ def rebuilt(work: Work, partitions: Mapping[Window, str]) -> Units:
     """All of the stream made anew from what is landed, under today's key; `partitions` are those
     of all its windows."""
 
-    def do() -> None:
+    def do() -> Problem | None:
         with work.teller.failing_checks(None):
             made = rebuilding.rebuild(
                 work.stream, replaying.feeds(work.stream),
@@ -69,14 +69,16 @@ def rebuilt(work: Work, partitions: Mapping[Window, str]) -> Units:
             )  # fmt: skip
         if made.fetch_again:
             work.log.info(f"{made.fetch_again} pulls are not landed any more, and are due again")
-        if not partitions:
+        if not partitions or made.entry.status == "blocked":
             for manifest in made.landed[-1:]:
-                work.teller.loaded(made.found, made.entry, manifest, partition=None)
-            return
+                partition = partitions.get(manifest.window) if manifest.window else None
+                work.teller.loaded(made.found, made.entry, manifest, partition=partition)
+            return _blocked(work, made.entry)
         for manifest in made.landed:
             if manifest.window is not None and manifest.window in partitions:
                 partition = partitions[manifest.window]
                 work.teller.rebuilt(made.found, made.entry, manifest, partition=partition)
+        return None
 
     yield Unit(do, chained=True)
 

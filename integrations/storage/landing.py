@@ -104,9 +104,11 @@ class LandingWriter:
             name = f"fetched-{len(self._fetched):05}.parquet"
             self._fetched.append(self._write(name, fetched.pack(batch)))
 
-    def finish(self, *, requests: int, cursor_to: str | None = None) -> Manifest:
+    def finish(
+        self, *, requests: int, cursor_to: str | None = None, ended: bool = True
+    ) -> Manifest:
         """Write what is left, then the manifest: from here on the landing exists. `cursor_to` is
-        where a cursor stream stands after it."""
+        where a cursor stream stands after it, `ended` whether its source had no more."""
         self._flush()
         if (written := sum(part.records for part in self._parts)) != self._records:
             raise StopStream(
@@ -124,6 +126,7 @@ class LandingWriter:
             hash=_digest("".join(p.sha256 for p in (*self._parts, *self._fetched)).encode()),
             said_at=self._said_at,
             cursor=self._draft.cursor and (self._draft.cursor[0], cursor_to),
+            ended=ended,
         )
         sys.audit("integrations.before_manifest", str(manifest.stream))
         self._folders.write(f"{self._path}/{MANIFEST}", msgspec.json.encode(manifest))
@@ -189,6 +192,10 @@ class LandingZone:
         last = max((manifest.at for manifest in found), default=None)
         late = (manifest for manifest in found if last and manifest.at >= last - UNSURE)
         return max(late, key=lambda manifest: manifest.landing, default=None)
+
+    def find(self, stream: StreamId, *, window: Window | None, landing: str) -> Manifest | None:
+        """This landing of the window, None when it is not there any more."""
+        return self._manifest(f"{_folder(stream, window)}/{landing}")
 
     def every(self, stream: StreamId) -> Iterator[Manifest]:
         """All complete landings of the stream, window by window, in the order of their ids."""

@@ -119,9 +119,10 @@ class Load:
                 f"{entry.records} records fetched, {self._received} transformed",
                 where=str(self._stream),
             )
-        refused = self._count(self._refused)
+        refused, waiting = self._count_refused()
         entry = replace(entry, received=self._received, quarantined=refused)
-        status = ledger.judged(refused, received=entry.received, accept=accept)
+        # What only waits to be fetched says nothing about the records.
+        status = ledger.judged(refused - waiting, received=entry.received, accept=accept)
         if status == "blocked":
             staged = self._count(self._rows)
             replace(entry, inserted=staged, duplicate=self._repeated).balanced()
@@ -212,9 +213,16 @@ class Load:
         assert row is not None, "an aggregate gives one row"
         return int(row[0])
 
+    def _count_refused(self) -> tuple[int, int]:
+        """How many are refused, and how many of them may pass without a change."""
+        count = sql.SQL("SELECT count(*), count(*) FILTER (WHERE kind = {}) FROM {}")
+        row = self._connection.execute(count.format(quarantine.TRANSIENT, self._refused)).fetchone()
+        assert row is not None, "an aggregate gives one row"
+        return int(row[0]), int(row[1])
+
     def _outdated(self, entry: LedgerEntry, said: Said) -> bool:
-        """Rows that take newer stamps can tell for themselves."""
-        if self._order.restamp or entry.landing is None:
+        """Rows that take newer stamps can tell for themselves, and what follows a cursor is new."""
+        if self._order.restamp or entry.landing is None or said.cursor is not None:
             return False
         return positions.outdated(self._connection, self._stream, self._reached(entry, said))
 

@@ -28,7 +28,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     of the pages, `hash` a SHA-256 over the parts. Landing ids sort by when their pull began.
 
     `said_at` is when it began by the source's clock. `cursor` is where a cursor stream's landing
-    goes on from and where it ends, None for other streams.
+    goes on from and where it ends, None for other streams; `ended` says that the source had nothing
+    after it.
     """
 
     landing: str
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     said_at: datetime | None = None
     cursor: tuple[str | None, str | None] | None = None
     fetched: tuple[Part, ...] = ()
+    ended: bool = True
 
     @property
     def at(self) -> datetime:

@@ -172,6 +172,14 @@ def committed(connection: psycopg.Connection[Any], stream: StreamId) -> dict[str
     return {row[0]: _position(row) for row in rows}
 
 
+def ever_committed(connection: psycopg.Connection[Any], stream: StreamId) -> list[Position]:
+    """The newest position of every window (or the whole stream's), also of those that were reset
+    since: the rows were made from their landings."""
+    every = _SELECT.replace("stream, generation)", "stream)")
+    rows = connection.execute(f"{every} AND landing IS NOT NULL", _key(stream))
+    return [_position(row) for row in rows]
+
+
 def at(
     connection: psycopg.Connection[Any], stream: StreamId, *, window: Window | None = None
 ) -> Position | None:
@@ -267,12 +275,15 @@ def move(
     )  # fmt: skip
 
 
-def checked(connection: psycopg.Connection[Any], stream: StreamId, *, at: datetime) -> None:
-    """Notes that the source had nothing after the position at `at`."""
+def checked(
+    connection: psycopg.Connection[Any], stream: StreamId, *, at: datetime, generation: int
+) -> None:
+    """Notes that the source had nothing after the position at `at`, unless it was reset since."""
     connection.execute(
         "UPDATE integrations.positions SET checked_at = greatest(checked_at, %s)"
-        " WHERE (connector, connection, stream, \"window\") = (%s, %s, %s, '-')",
-        [at, *_key(stream)],
+        " WHERE (connector, connection, stream, \"window\") = (%s, %s, %s, '-')"
+        " AND generation = %s",
+        [at, *_key(stream), generation],
     )
 
 

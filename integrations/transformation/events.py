@@ -7,7 +7,7 @@ here knows the clock, the network or the database.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
@@ -24,6 +24,10 @@ from integrations.transformation.rule import BOOL, TEXT, TIMESTAMP, Coerced, Rul
 from integrations.transformation.rules import MomentRule, as_rule
 from integrations.transformation.times import EpochSeconds, moments
 
+_SPAN = pa.duration("us")
+AHEAD = timedelta(hours=1)
+"""How far ahead of the time at which it is read an event may claim to have happened: what was said
+in a year from now would count as the last word until then."""
 _RULE = "event"
 """The rule of refusals that are about the event itself."""
 
@@ -169,7 +173,8 @@ class Router:
         streams = array(list(map(self._routes.get, read.values[self._shape.kind])), TEXT)
         said = self._said(read)
         lane = self._lane(read, streams, said.values)
-        for at, field, rule, reason in self._faults(read, streams, said, lane):
+        now = moments(seen_at, array(read.rows, pa.int64()))
+        for at, field, rule, reason in self._faults(read, streams, said, lane, now):
             refusals.add(read.rows[at], field=field, rule=rule, reason=reason)
         refused = refusals.table(
             events,
@@ -222,7 +227,7 @@ class Router:
         return deleted
 
     def _faults(
-        self, read: Read, streams: Array, said: Coerced, lane: Lane
+        self, read: Read, streams: Array, said: Coerced, lane: Lane, now: Array
     ) -> Iterator[tuple[int, str, str, str]]:
         """What is wrong with which event: (its place in `read`, field, rule, reason)."""
         shape = self._shape
@@ -237,6 +242,9 @@ class Router:
             for at in _where(said.bad):
                 told = ", ".join(f"`{p}` {read.values[p][at]!r}" for p in self._moment.reads())
                 yield at, "at", self._moment.name, f"at: {told} {said.reason}"
+        for at in _where(pc.greater(said.values, pc.add(now, pa.scalar(AHEAD, _SPAN)))):
+            reason = f"at: {said.values[at].as_py():%Y-%m-%d %H:%M:%S} UTC has not come yet"
+            yield at, "at", _RULE, reason
         keyless = pc.and_(pc.is_null(lane.keys), pc.or_(lane.hint, pc.is_null(lane.records)))
         for at in _where(pc.and_(keyless, pc.is_valid(streams))):
             bad = f"`{shape.key}` is missing, blank, or longer than {LONGEST} characters"

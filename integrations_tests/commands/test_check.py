@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,6 +19,7 @@ from integrations.sandbox.address import FILE
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import StripeTwin
+from integrations.storage.connections import Added, add
 from integrations_tests.conftest import make_settings
 
 
@@ -102,6 +106,47 @@ def test_it_waits_for_seconds_only(twin: StripeTwin) -> None:
     assert "failed stripe/sandbox/charges: " in done.stdout
     assert "of 10 s for waiting" in done.stdout
     assert "ok stripe/sandbox/customers: " in done.stdout
+
+
+def test_that_nothing_could_be_tried_is_wrong(twin: StripeTwin, tmp_path: Path) -> None:
+    """A connector whose only connection lacks its secret is not known to work."""
+    folder = tmp_path / "shop"
+    shutil.copytree(SHIPPED / "stripe", folder)
+    text = (folder / "defs.yaml").read_text()
+    sandbox = "    sandbox: {start: 2026-10-01}\n"
+    assert sandbox in text
+    (folder / "defs.yaml").write_text(text.replace(sandbox, ""))
+    done = check(str(folder))
+    assert done.exit_code == 2
+    assert "left out: shop/main has no env:STRIPE_API_KEY" in done.stderr
+    assert "wrong shop: none of its connections could be tried" in done.stdout
+
+
+def test_what_was_added_is_tried_too(
+    twin: StripeTwin,
+    shared_twin: tuple[StripeTwin, str],
+    connection: psycopg.Connection[Any],
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection of the table like one of the file; one that cannot be used is wrong."""
+    monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)
+    config = {
+        "start": "2026-10-01", "base_url": shared_twin[1], "secrets": {"api_key": {"env": "SHOP_KEY"}}
+    }  # fmt: skip
+    add(connection, Added("stripe", "zoo", config))
+    add(connection, Added("mill", "zoo", config))  # of a connector that is not meant
+    connection.commit()
+    done = check("stripe")
+    assert done.exit_code == 0, done.stdout
+    assert "ok stripe/zoo/charges: " in done.stdout
+    assert "mill" not in done.stdout
+    add(connection, Added("stripe", "spoilt", {"start": "2026-10-01", "secrets": {}}))
+    connection.commit()
+    done = check("stripe")
+    assert done.exit_code == 2
+    assert "wrong the connection stripe/spoilt, which was added by command" in done.stdout
+    assert "ok stripe/zoo/charges: " in done.stdout
 
 
 def test_one_connection_does_not_hide_the_others(

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from integrations.cli import Moment, main
+from integrations.cli import main
+from integrations.cli.options import Moment
 from integrations.commands import choose
 from integrations.commands.sync import tell_failed
 from integrations.connector_template.connector import BoundStream, read_connector

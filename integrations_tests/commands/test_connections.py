@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,9 @@ from integrations.commands import connections as commands
 from integrations.connector_template.folders import SHIPPED
 from integrations.names import StreamId
 from integrations.orchestration import keys, stack
+from integrations.orchestration.drain import hold
 from integrations.storage import connections
+from integrations.storage.database import connect
 from integrations_tests.conftest import make_settings
 
 Call = Callable[..., Result]
@@ -227,6 +230,22 @@ def test_an_added_connection_is_selected_like_any_other(call: Call) -> None:
     done = CliRunner().invoke(main, ["sync", "stripe/second"])
     assert done.exit_code == 2
     assert "stripe/second has no env:SECOND_KEY" in done.stderr
+
+
+def test_nothing_goes_while_it_is_drained(
+    call: Call, connection: psycopg.Connection[Any], database: str
+) -> None:
+    """What goes would come back with the next event."""
+    call("add", *GOOD)
+    seed(connection)
+    with closing(connect(database)) as other:
+        hold(other, StreamId("stripe", "second", "events"))
+        done = call("remove", "stripe/second", "--with-data", "--yes")
+        assert done.exit_code == 2
+        assert "stripe/second/events is being drained. Nothing was removed" in done.stderr
+        assert ledger(connection) == 1
+    assert call("remove", "stripe/second", "--with-data", "--yes").exit_code == 0
+    assert ledger(connection) == 0
 
 
 def test_nothing_goes_while_a_run_is_under_way(

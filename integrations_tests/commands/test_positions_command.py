@@ -208,7 +208,7 @@ def test_a_person_is_asked(
     assert done.exit_code == (0 if answer == "y" else 2)
     assert (shown(call) == before) is (answer != "y")
     if answer is None:
-        assert "Nothing was changed. Say --yes." in done.stderr
+        assert '?". Nothing was changed. Say --yes.' in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -310,10 +310,12 @@ def test_deleted_rows_come_back(call: Call, seeded: Connection, folder: Path) ->
     assert (line["run_id"], line["rows"], line["whole"]) == ("bad", 4, 3)
     assert "bad" in call("undelete", str(BUYERS)).stdout
 
-    done = call("undelete", str(BUYERS), "--run", "bad")
+    done = call("undelete", str(BUYERS), "--run", "bad", "--json")
 
     assert done.exit_code == 0, done.output
-    assert "3 rows of florist/main/buyers are back.\n1 stay deleted" in done.stdout
+    (told,) = map(json.loads, done.stdout.splitlines())
+    assert told == {"name": str(BUYERS), "deleted_by": "bad", "rows": 3, "left": 1}
+    assert "1 stay deleted" in done.stderr
     assert "still lacks them deletes them again" in done.stderr
     live = seeded.execute("SELECT count(*) FROM canonical.customer_live").fetchone()
     seeded.rollback()

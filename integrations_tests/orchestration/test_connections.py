@@ -22,8 +22,9 @@ from integrations.cli import main
 from integrations.connector_template.folders import SHIPPED
 from integrations.names import StreamId
 from integrations.orchestration import keys
+from integrations.orchestration.busy import runs_of, runs_of_connection
 from integrations.orchestration.code_location import build
-from integrations.orchestration.connections import forget, under_way
+from integrations.orchestration.connections import forget
 from integrations.orchestration.runs import PROCESS, worker_tags
 from integrations.sandbox.server import running
 from integrations.sandbox.stripe import EPOCH, StripeTwin
@@ -72,7 +73,7 @@ def _of(
     connection: psycopg.Connection[Any], table: str, account: tuple[str, str]
 ) -> list[tuple[Any, ...]]:
     query = f"SELECT * FROM {table} WHERE (connector, connection) = (%s, %s) ORDER BY 1, 2, 3, 4, 5"
-    return connection.execute(query, account).fetchall()  # type: ignore[arg-type]  # constants
+    return connection.execute(query, account).fetchall()
 
 
 @pytest.fixture
@@ -211,6 +212,7 @@ ONE, OTHER = (keys.table(StreamId(*account, "charges")) for account in (EAST, WE
         ({"status": Status.STARTED, "job_name": "__ASSET_JOB", "asset_selection": {OTHER}}, False),
         ({"status": Status.SUCCESS, "asset_selection": {ONE}}, False),
         ({"status": Status.STARTED, "asset_selection": {OTHER}}, False),
+        ({"status": Status.CANCELING, "asset_selection": {ONE}}, True),
         ({"status": Status.STARTED, "job_name": "stripe__west__sync"}, False),
     ],
 )
@@ -218,7 +220,9 @@ def test_which_runs_are_of_a_connection(run: dict[str, Any], counts: bool) -> No
     """Those that work on it, or wait to: chosen by asset, by its job, or as one of all."""
     with dg.DagsterInstance.ephemeral() as instance:
         given = instance.add_run(dg.DagsterRun(**({"job_name": "job"} | run)))
-        assert under_way(instance, *EAST) == ([given.run_id] if counts else [])
+        expected = [given.run_id] if counts else []
+        assert runs_of_connection(instance, *EAST) == expected
+        assert runs_of(instance, StreamId(*EAST, "charges")) == expected
 
 
 def test_a_run_whose_process_died_is_ended_first() -> None:
@@ -227,7 +231,7 @@ def test_a_run_whose_process_died_is_ended_first() -> None:
         dead = worker_tags("r") | {PROCESS: "1-1 r"}
         run = dg.DagsterRun("job", "r", status=Status.STARTED, asset_selection={ONE}, tags=dead)
         instance.add_run(run)
-        assert under_way(instance, *EAST) == []
+        assert runs_of_connection(instance, *EAST) == []
 
 
 def test_what_was_green_is_forgotten() -> None:

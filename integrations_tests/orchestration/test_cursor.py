@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from integrations.cli import main
+from integrations.commands import choose
+from integrations.commands import sync as command
 from integrations.connector_template import pull
 from integrations.connector_template.connector import BoundStream, read_connector
 from integrations.connector_template.due import due
 from integrations.names import StreamId
-from integrations.orchestration import keys
+from integrations.orchestration import keys, stack
 from integrations.orchestration.code_location import build
 from integrations.processes import named
 from integrations.sandbox.address import FILE
@@ -73,6 +78,7 @@ class Shop:
     source: Orders
     stream: BoundStream
     definitions: dg.Definitions
+    folder: Path
 
     def run(self, *assets: dg.AssetKey, **config: Any) -> dg.ExecuteInProcessResult:
         chosen = assets or keys.trio(ORDERS)
@@ -118,7 +124,7 @@ def shop(
         secrets = {"user": "u", "word": "w"}
         served = {"florist": {"url": url, "secrets": secrets}, **named()}
         (floor.home / FILE).write_text(json.dumps(served))
-        yield Shop(floor, source, stream, definitions)
+        yield Shop(floor, source, stream, definitions, folder)
 
 
 def test_a_pull_goes_on_landing_by_landing(shop: Shop) -> None:
@@ -144,6 +150,34 @@ def test_a_pull_goes_on_landing_by_landing(shop: Shop) -> None:
     assert [asked.get("after") for asked in shop.source.asked[7:]] == ["8"]
     assert shop.ledger()[4:] == [("sync", "ok", 2), ("sync", "ok", 1)]
     assert len(shop.numbers()) == 8
+
+
+def test_all_of_it_is_read_again_when_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sync --full` of a cursor begins at its start, also of what is written without a new
+    position; `sync` goes on where it stands."""
+    shop.source.add(3)
+    assert shop.run().success
+    shop.source.records[0]["total"] = "99.00"
+
+    @contextmanager
+    def instance() -> Iterator[dg.DagsterInstance]:
+        yield shop.floor.instance
+
+    monkeypatch.setattr(choose, "readers", lambda settings: [shop.stream])
+    monkeypatch.setattr(command, "folders", lambda path: [shop.folder])
+    monkeypatch.setattr(stack, "instance", instance)
+    asked = len(shop.source.asked)
+    done = CliRunner().invoke(main, ["sync", str(ORDERS), "--full", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert [one.get("after") for one in shop.source.asked[asked:]] == [None, "2"]
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (line["received"], line["updated"], line["unchanged"]) == (3, 1, 2)
+    shop.source.add(1)
+    with shop.floor.connect() as connection:
+        connection.execute("UPDATE integrations.positions SET checked_at = '2026-01-01'")
+        connection.commit()
+    assert CliRunner().invoke(main, ["sync", str(ORDERS), "--json"]).exit_code == 0
+    assert [one.get("after") for one in shop.source.asked[asked + 2 :]] == ["3"]
 
 
 def test_a_source_that_says_nothing_is_not_due(shop: Shop) -> None:

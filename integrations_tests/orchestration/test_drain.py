@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 
 from integrations.connector_template.connector import BoundFeed
 from integrations.connector_template.feed import turn
 from integrations.connector_template.run import Run
 from integrations.orchestration import drain as drain_module
-from integrations.orchestration import keys
+from integrations.orchestration import feed_report, keys
 from integrations.orchestration.drain import AlreadyDrained, Drain, Drains, Tools, hold
 from integrations.orchestration.feed_report import Said
 from integrations.orchestration.resources import ConnectionResource, StoreResource, now
 from integrations.sandbox.faults import Fault
+from integrations.storage.ledger import LedgerEntry
 from integrations.storage.store import open_store
 from integrations_tests.conftest import make_settings, remove_server
 from integrations_tests.lanes.life import Life
@@ -28,6 +30,10 @@ from integrations_tests.orchestration.feeds import EVENTS, events, living
 
 SOON_S = 15.0
 EVERY_S = 0.05
+KILL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass
@@ -136,14 +142,10 @@ def test_one_process_drains_a_feed(life: Life, instance: dg.DagsterInstance) -> 
 def test_it_goes_on_after_a_fault(life: Life, instance: dg.DagsterInstance) -> None:
     """A connection to the database that breaks: said once, in the ledger too, and then all is
     read."""
-    kill = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
     with draining(instance) as (one, heard):
         first = life.create("customers")
         until(lambda: first in there())
-        rows(kill)
+        rows(KILL)
         second = life.create("customers")
         until(lambda: second in there())
         until(lambda: "stripe/sandbox/events goes on" in heard.warnings)
@@ -162,6 +164,83 @@ def test_a_refused_credential_ends_it(life: Life, instance: dg.DagsterInstance) 
         assert life.requests == asked
     assert "answered 401" in str(one.error)
     assert "stopped: " in heard.warnings[-1]
+    status, words = structure(instance)
+    assert status == "FAILED"
+    assert "answered 401" in words
+
+
+def structure(instance: dg.DagsterInstance) -> tuple[str, str]:
+    """What Dagster knows last of the feed's structure check: its status, and why."""
+    key = dg.AssetCheckKey(keys.feed(EVENTS), "structure")
+    log = instance.event_log_storage
+    found = log.get_latest_asset_check_execution_by_key([key]).get(key)
+    if found is None or found.event is None:
+        return "", ""
+    said = found.event.dagster_event
+    assert said is not None
+    return found.status.value, str(said.asset_check_evaluation_data.description)
+
+
+def test_a_failure_is_red_until_it_goes_on(
+    life: Life, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster hears of it while it lasts, once a minute at the most, and then that it is over."""
+    asked: list[Said] = []
+    tell = feed_report.tell_without_run
+
+    def telling(instance: dg.DagsterInstance, said: Said, *rest: Any, **more: Any) -> None:
+        asked.append(said)
+        tell(instance, said, *rest, **more)
+
+    monkeypatch.setattr(feed_report, "tell_without_run", telling)
+    life.faults.append(Fault(rewrite=lambda _: b'{"data": 7}', times=99))
+    with draining(instance) as (one, heard):
+        until(lambda: structure(instance)[0] == "FAILED")
+        tried = life.requests
+        until(lambda: life.requests > tried + 1)
+        assert len(asked) == 1
+        life.faults.clear()
+        ident = life.create("customers")
+        until(lambda: ident in there())
+        until(lambda: f"{EVENTS} goes on" in heard.warnings)
+        assert one.error is None
+    assert structure(instance)[0] == "SUCCEEDED"
+
+
+def test_a_stretch_with_a_failed_line_is_red() -> None:
+    """Whoever reports it; a broken balance is said as such."""
+    line = LedgerEntry(
+        stream=EVENTS, cause="push", run_id="r", began_at=now(), status="failed", error="away"
+    )
+    said = Said(EVENTS, [line])
+    found = {one.check_name: one.passed for one in feed_report.evaluations(said)}
+    assert [name for name, passed in found.items() if not passed] == ["structure"]
+    broken = feed_report.evaluations(said, broken={"balance": "2 received"})
+    assert [one.check_name for one in broken if not one.passed] == ["balance"]
+
+
+def test_what_it_held_it_waits_for(life: Life, instance: dg.DagsterInstance) -> None:
+    """After a reconnect the server may think that the lost connection lives and holds the feed."""
+    with draining(instance) as (one, heard):
+        first = life.create("customers")
+        until(lambda: first in there())
+        with closing(StoreResource().connect()) as other:
+            until(lambda: taken(other))
+            until(lambda: any("another process drains it" in said for said in heard.warnings))
+        second = life.create("customers")
+        until(lambda: second in there())
+        assert one.error is None
+
+
+def taken(other: psycopg.Connection[Any]) -> bool:
+    """Whether this connection has the feed now; else all others are broken."""
+    try:
+        hold(other, EVENTS)
+    except AlreadyDrained:
+        other.execute(KILL)
+        other.commit()
+        return False
+    return True
 
 
 def test_a_blocked_landing_waits_for_a_person(life: Life, instance: dg.DagsterInstance) -> None:
@@ -181,6 +260,52 @@ def test_a_blocked_landing_waits_for_a_person(life: Life, instance: dg.DagsterIn
         assert not one.held
     assert good in there()
     assert not there() & set(bad)
+
+
+def test_who_decides_while_it_is_told_is_not_missed(
+    life: Life, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the landing was blocked at is the turn's own position, not one that came later."""
+    for _ in range(25):
+        life.create("customers", name=7)
+    good = life.create("customers")
+    tell, accepted = Drain._tell, threading.Event()
+
+    def deciding(self: Drain, connection: psycopg.Connection[Any]) -> None:
+        if self.held and not accepted.is_set():
+            accepted.set()
+            accept()
+        tell(self, connection)
+
+    monkeypatch.setattr(Drain, "_tell", deciding)
+    with draining(instance) as (one, _):
+        until(lambda: good in there())
+        later = life.create("customers")
+        until(lambda: later in there())
+        until(lambda: not one.held)
+
+
+def test_it_is_not_held_once_it_is_tried_again(
+    life: Life, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that breaks while a person is waited for: what was decided by then counts."""
+    for _ in range(25):
+        life.create("customers", name=7)
+    good = life.create("customers")
+    wait, broken = Drain._wait, threading.Event()
+
+    def breaking(self: Drain, seconds: float) -> None:
+        if self.held and not broken.is_set():
+            broken.set()
+            accept()
+            raise psycopg.OperationalError("the connection is lost")
+        wait(self, seconds)
+
+    monkeypatch.setattr(Drain, "_wait", breaking)
+    with draining(instance) as (one, heard):
+        until(lambda: f"{EVENTS} goes on" in heard.warnings)
+        until(lambda: good in there())
+        assert not one.held
 
 
 def accept() -> None:

@@ -95,7 +95,7 @@ def test_an_error_is_told_and_keeps_what_was_committed(floor: Floor, life: Life)
     result = read(floor)
     assert not result.success
     assert "answered 401" in failure(result)
-    assert told(floor, result) == []
+    assert (told(floor, result), checks(floor, result)["structure"]) == ([], False)
     assert floor.rows("SELECT stream, status FROM integrations.ledger") == [("events", "failed")]
 
 

@@ -21,7 +21,7 @@ from integrations.cli import main
 from integrations.errors import FixConfig, IntegrationError, RetryLater
 from integrations.names import StreamId
 from integrations.orchestration import stack
-from integrations.orchestration.reload import reload, served
+from integrations.orchestration.reload import reload, served, stopped
 from integrations.processes import named
 from integrations_tests.conftest import make_settings
 from integrations_tests.ui.stack import free_port
@@ -74,6 +74,26 @@ def test_it_waits_until_the_assets_can_be_asked_for(there: int, seen: list[int])
     assert first["variables"] == {"location": "integrations"}
     wanted = [{"path": ["shop", "east", "orders"]}, {"path": ["shop", "east", "buyers"]}]
     assert [one["variables"] for one in others] == [{"keys": wanted}] * len(seen)
+
+
+def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What serves on this machine is reached directly, whatever the environment names."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with answering(reloaded(LOADED), nodes(2)) as (url, _):
+        reload(url, STREAMS, there=2, patience_s=2)
+        assert stack.serves(int(url.rpartition(":")[2]))
+
+
+def test_which_schedules_do_not_run() -> None:
+    """Of these streams only."""
+    states = {"orders": "STOPPED", "buyers": "RUNNING", "others": "STOPPED"}
+    found = [
+        {"name": f"shop__east__{name}__schedule", "scheduleState": {"status": status}}
+        for name, status in states.items()
+    ]
+    with answering({"repositoriesOrError": {"nodes": [{"schedules": found}]}}) as (url, _):
+        assert stopped(url, STREAMS) == ["shop__east__orders__schedule"]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +188,14 @@ def test_a_new_connection_shows_in_a_running_dagster(
     done = CliRunner().invoke(main, ["connections", *words])
     assert (done.exit_code, done.stdout) == (0, f"Added stripe/second.\n{ui} shows it.\n")
     assert "no env:NO_SUCH_KEY" in done.stderr
+    assert "its schedules are stopped: the server has not env:NO_SUCH_KEY" in done.stderr
+    monkeypatch.setenv("STRIPE_OTHER", "sk_test_0123456789")  # here, and not there
+    words = ["add", "stripe/third", "--start", "2026-01-01", "--secret", "api_key=env:STRIPE_OTHER"]
+    done = CliRunner().invoke(main, ["connections", *words])
+    assert done.stderr == (
+        "warning: its schedules are stopped: the server has not env:STRIPE_OTHER. Use file:…, or"
+        " restart `integrations up` where it is set.\n"
+    )
     assert shown(ui, "second") == shown(ui, "main")
 
 

@@ -37,6 +37,7 @@ DESCRIBED = (
 MADE = "livemode: livemode\n        created_at: {type: epoch_s, from: "
 REFUSING = (f"{MADE}created}}", f"{MADE}not_there}}")
 RENAMED = ("name: name", "name: id")
+MISSPELT = ("entity: payment\n      key: id", "entity: payment\n      key: idd")
 KEYED = ("entity: payment\n      key: id", "entity: payment\n      key: balance_transaction")
 
 
@@ -169,8 +170,9 @@ def test_a_key_that_was_changed_needs_a_rebuild(
     assert account.rows(CHARGES, "amount") == old
     with account.asked_nothing():
         done = cli(
-            account, monkeypatch, "stripe/sandbox/charges", "--rebuild", "--json", changes=[KEYED]
-        )
+            account, monkeypatch, "stripe/sandbox/charges", "--rebuild", "--yes", "--json",
+            changes=[KEYED],
+        )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     new = account.rows(CHARGES, "amount")
     assert sorted(new.values()) == sorted(old.values())
@@ -179,6 +181,40 @@ def test_a_key_that_was_changed_needs_a_rebuild(
     assert (line["windows"], line["inserted"], line["status"]) == (2, 6, "ok")
     told = account.floor.instance.fetch_materializations(keys.table(CHARGES), limit=9).records
     assert [one.partition_key for one in told] == [DAYS[1], DAYS[0]] * 2
+
+
+def test_a_key_that_is_in_no_record_destroys_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is asked without a terminal; said yes, too much is refused, and all stays as it was
+    until it is accepted."""
+    noon = int(datetime(2026, 10, 2, 12, tzinfo=UTC).timestamp())
+    for number in range(20):
+        account.life.create("charges", created=noon + number, event=False)
+    account.run(*charges(), days=DAYS)
+    old = account.rows(CHARGES, "amount")
+    readers, life = choose.readers, traced(next(iter(old)))
+    assert life
+    words = ("stripe/sandbox/charges", "--rebuild")
+    unasked = cli(account, monkeypatch, *words, changes=[MISSPELT])
+    assert unasked.exit_code == 2
+    assert 'nobody can be asked "Rebuild stripe/sandbox/charges?". Nothing' in unasked.stderr
+    refused = cli(account, monkeypatch, *words, "--yes", "--json", changes=[MISSPELT])
+    assert refused.exit_code == 3
+    assert "26 of 26 records would be refused (26 of them for source_id: " in refused.stderr
+    assert "`integrations replay --rebuild stripe/sandbox/charges --accept`" in refused.stderr
+    (line,) = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert (line["status"], line["inserted"], line["quarantined"]) == ("blocked", 0, 26)
+    assert account.rows(CHARGES, "amount") == old
+    assert account.quarantine() == []
+    monkeypatch.setattr(choose, "readers", readers)
+    assert traced(next(iter(old))) == life
+    account.run(*charges()[1:], days=DAYS)  # the file as it was: the old key is still pinned
+    assert account.rows(CHARGES, "amount") == old
+    done = cli(account, monkeypatch, *words, "--yes", "--accept", changes=[MISSPELT])
+    assert done.exit_code == 0, done.stderr
+    assert account.rows(CHARGES, "amount") == {}
+    assert len(account.quarantine()) == 26
 
 
 def test_the_command_line_says_what_is_not_landed(
@@ -219,6 +255,13 @@ def test_what_cannot_be_replayed(account: Account, monkeypatch: pytest.MonkeyPat
         done = cli(account, monkeypatch, *arguments)
         assert done.exit_code == 2
         assert said in done.stderr
+
+
+def traced(key: str) -> list[str]:
+    """What became of a charge, a line each."""
+    done = CliRunner().invoke(main, ["trace", "stripe/sandbox/charges", key, "--json"])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def cli(

@@ -23,6 +23,7 @@ from integrations.orchestration.schedules import (
     stream_schedule,
 )
 from integrations.storage import positions
+from integrations.storage.ledger import LedgerEntry, Status, write
 from integrations.storage.positions import Pin, Reached
 from integrations_tests.conftest import make_settings
 from integrations_tests.orchestration.conftest import CHARGES, CUSTOMERS, Floor
@@ -136,6 +137,7 @@ def test_a_full_stream_is_due_once_a_day(floor: Floor, streams: Streams) -> None
     [
         ("__ASSET_JOB", keys.trio(CHARGES), dg.DagsterRunStatus.STARTED, True),
         ("__ASSET_JOB", keys.trio(CHARGES), dg.DagsterRunStatus.NOT_STARTED, True),
+        ("__ASSET_JOB", keys.trio(CHARGES), dg.DagsterRunStatus.CANCELING, True),
         ("stripe__sandbox__sync", None, dg.DagsterRunStatus.STARTING, True),
         ("__ASSET_JOB", keys.trio(CHARGES), dg.DagsterRunStatus.FAILURE, False),
         ("__ASSET_JOB", keys.trio(CUSTOMERS), dg.DagsterRunStatus.STARTED, False),
@@ -197,6 +199,37 @@ def test_a_feed_that_is_being_read_is_skipped(
     )
     expected = dg.SkipReason("stripe/sandbox/events is still being synced")
     assert (tick(floor, EVENTS) == expected) == skipped
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("reader", "status", "minutes", "rests"),
+    [
+        (EVENTS, "failed", 59, True),
+        (EVENTS, "blocked", 1, True),
+        (EVENTS, "failed", 60, False),
+        (EVENTS, "warn", 1, False),
+        (CHARGES, "failed", 1, False),
+    ],
+)
+def test_what_failed_is_left_alone_for_an_hour(
+    floor: Floor, reader: StreamId, status: Status, minutes: int, rests: bool
+) -> None:
+    """Where it would be tried every five minutes: no red run each time."""
+    at = AT - timedelta(minutes=minutes)
+    with closing(floor.connect()) as connection:
+        for word in ("ok", status):
+            entry = LedgerEntry(
+                stream=reader, cause="sync", run_id="r", began_at=at, ended_at=at,
+                status=word, error="it is broken" if word == status else None,
+            )  # fmt: skip
+            write(connection, entry)
+        connection.commit()
+    found = tick(floor, reader)
+    again = f"{at + timedelta(hours=1):%H:%M} UTC, or when you run it"
+    said = dg.SkipReason(f"{reader}: {status}, it is broken; tried again at {again}")
+    assert (found == said) == rests
+    assert isinstance(found, list) != rests
 
 
 @pytest.mark.usefixtures("floor")

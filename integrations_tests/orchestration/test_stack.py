@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from integrations.cli import main
+from integrations.commands import serve
 from integrations.errors import FixConfig
-from integrations.orchestration import stack
+from integrations.orchestration import drain, stack
 from integrations.processes import living, named, process_id
 from integrations.sandbox import address
 from integrations.settings import Settings
@@ -98,6 +100,35 @@ def test_down_ends_only_what_the_file_means(
     assert done.stdout == ("Stopped Dagster.\n" if ours else "Nothing was running.\n")
     assert (sleeper.poll() is not None) is ours
     assert (living(named(sleeper.pid)) is None) is ours
+
+
+def test_down_ends_what_drains(home: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+    """Each of them, before the server: it would start that again. Old files go."""
+    (home / f"drain-{sleeper.pid}.json").write_text(json.dumps(named(sleeper.pid)))
+    (home / "drain-1.json").write_text(json.dumps(named(sleeper.pid) | {"process": "1-1"}))
+    done = CliRunner().invoke(main, ["down"])
+    assert (done.exit_code, done.stdout) == (0, "Stopped a drain.\n")
+    assert sleeper.poll() is not None
+    assert list(home.glob("drain-*")) == []
+
+
+def test_who_drains_says_so(home: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it does, in a file of its own."""
+    monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)
+    seen: list[dict[str, Any]] = []
+
+    def wait(*_: object) -> None:
+        (file,) = home.glob(serve.DRAINS)
+        seen.append(json.loads(file.read_text()))
+
+    monkeypatch.setattr(drain.Drains, "wait", wait)
+    monkeypatch.setattr(drain.Drains, "__enter__", lambda self: self)
+    monkeypatch.setattr(drain.Drains, "__exit__", lambda *_: None)
+    monkeypatch.setattr(stack, "twins", lambda _: nullcontext())
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    done = CliRunner().invoke(main, ["drain", "stripe/sandbox/events"])
+    assert (done.exit_code, seen) == (0, [named()]), done.output
+    assert list(home.glob(serve.DRAINS)) == []
 
 
 @pytest.mark.parametrize("ready", [True, False])

@@ -120,8 +120,10 @@ def test_a_cursor_moves_from_where_it_stands(connection: Connection) -> None:
     with pytest.raises(StopStream, match="moved the position meanwhile"):
         move(connection, None, "20260105T000000.000000Z-2", pin=Pin(), cursor=first)
     move(connection, None, "20260104T000000.000000Z-3", pin=Pin(), cursor=("7", "9"))
-    positions.checked(connection, STREAM, at=DAYS[2].end)
-    positions.checked(connection, STREAM, at=DAYS[1].end)
+    positions.checked(connection, STREAM, at=DAYS[2].end, generation=0)
+    positions.checked(connection, STREAM, at=DAYS[1].end, generation=0)
+    later = DAYS[2].end + timedelta(days=1)
+    positions.checked(connection, STREAM, at=later, generation=1)  # who read before a reset
     found = positions.at(connection, STREAM)
     assert found is not None
     assert (found.cursor, found.checked_at) == ("9", DAYS[2].end)

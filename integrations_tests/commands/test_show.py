@@ -1,0 +1,99 @@
+"""`status` says why a stream is not well, and what a feed has missed."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from integrations.cli import main
+from integrations.commands import choose
+from integrations.connector_template import loading
+from integrations.connector_template.connector import read_connector
+from integrations.names import StreamId
+from integrations.storage import ledger, positions
+from integrations.storage.database import connect
+from integrations.storage.ledger import LedgerEntry, Status
+from integrations.storage.positions import Reached
+from integrations_tests.conftest import make_settings
+from integrations_tests.connector_template.florist import FED, changed, write
+from integrations_tests.connector_template.test_due import bound, landing
+
+NOW = datetime.now(UTC)
+START = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
+BUYERS, ORDERS, NEWS = (StreamId("florist", "main", name) for name in ("buyers", "orders", "news"))
+Told = Callable[[], tuple[dict[str, dict[str, Any]], str]]
+
+
+@pytest.fixture
+def told(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """The lines of `--json` by stream, and the text of the table."""
+    write(
+        tmp_path / "florist",
+        changed(("start: 2026-01-01", f"start: {START:%Y-%m-%d}"), text=FED),
+    )
+    monkeypatch.setenv("INTEGRATIONS_HOME", str(make_settings(tmp_path / "home").home))
+    monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)
+    monkeypatch.setattr(choose, "folders", lambda _: [tmp_path / "florist"])
+
+    def told() -> tuple[dict[str, dict[str, Any]], str]:
+        done = CliRunner().invoke(main, ["status", "--json"])
+        assert done.exit_code == 0, done.output
+        lines = {line["stream"]: line for line in map(json.loads, done.stdout.splitlines())}
+        return lines, CliRunner().invoke(main, ["status"]).stdout
+
+    return told
+
+
+def test_it_says_why(told: Told, database: str) -> None:
+    """Below the table, of what failed or is blocked and of nothing else."""
+    worst: dict[StreamId, tuple[Status, str | None]] = {
+        BUYERS: ("failed", "it answered [401]"),
+        ORDERS: ("blocked", None),
+        NEWS: ("ok", None),
+    }
+    with closing(connect(database)) as connection:
+        for stream, (status, error) in worst.items():
+            entry = LedgerEntry(
+                stream=stream, cause="sync", run_id="r", began_at=NOW, ended_at=NOW,
+                status=status, error=error,
+            )  # fmt: skip
+            ledger.write(connection, entry)
+        connection.commit()
+    lines, text = told()
+    assert {name: line["status"] for name, line in lines.items()} == {
+        "buyers": "failed", "orders": "blocked", "news": "ok",
+    }  # fmt: skip
+    assert "\nflorist/main/buyers: failed: it answered [401]\n" in text
+    refused = "florist/main/orders: blocked: too many records were refused; `integrations quar"
+    assert f"\n{refused}" in text
+    assert "florist/main/news: " not in text
+
+
+def test_a_gap_is_shown_until_it_is_read(told: Told, database: str, tmp_path: Path) -> None:
+    """The feed's status is `gap`, with what is missing, also in JSON; then it is what it was."""
+    connector = read_connector(tmp_path / "florist")
+    assert told()[0]["news"]["status"] == "never"
+    with closing(connect(database)) as connection:
+        for stream in (BUYERS, ORDERS):
+            pin = loading.pin(bound(connector, str(stream)))
+            first = Reached(landing=landing(NOW), run_id="r", said_at=NOW)
+            if stream == BUYERS:
+                positions.move(connection, stream, first, pin=pin)
+                positions.reset(connection, stream, why="gap: nothing was read of it")
+        connection.commit()
+        lines, text = told()
+        assert lines["news"]["status"] == "gap"
+        words = "gap: nothing was read of it. Still to be read: all of florist/main/buyers"
+        assert lines["news"]["gap"] == words
+        assert f"\nflorist/main/news: {words}\n" in text
+        again = Reached(landing=landing(NOW), run_id="r", said_at=NOW, generation=1)
+        positions.move(connection, BUYERS, again, pin=loading.pin(bound(connector, str(BUYERS))))
+        connection.commit()
+    lines, text = told()
+    assert (lines["news"]["status"], lines["news"]["gap"]) == ("never", None)
+    assert "gap" not in text
