@@ -24,6 +24,7 @@ CONNECTORS_PATH = "INTEGRATIONS_CONNECTORS_PATH"
 CONNECTOR_FILE = "defs.yaml"
 """What a connector's folder holds."""
 
+_PARTS = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?")
 _HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 """A host of a database's URL, with its port."""
 
@@ -98,15 +99,16 @@ def _database_url(value: str, mistakes: list[Mistake]) -> Secret | None:
 def _learn_password(url: str) -> bool:
     """Make the URL's password known to the redactor; False where it is not clear which part it is,
     as libpq would then take the rest of it for a host, and say so."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    user, _, hosts = parts.netloc.rpartition("@")
-    if "@" in user + parts.path or not all(map(_HOST.fullmatch, hosts.split(","))):
+    # By hand: some Pythons take a list of hosts with brackets in it for a mistake.
+    found = _PARTS.match(url.partition("://")[2])
+    assert found is not None, "each of its parts may be empty"
+    netloc, path, query = found.groups(default="")
+    user, _, hosts = netloc.rpartition("@")
+    unclear = "@" in user + path or "[" in user or "]" in user
+    if unclear or not all(map(_HOST.fullmatch, hosts.split(","))):
         return False
     given = [user.partition(":")[2]]
-    for item in parts.query.split("&"):
+    for item in query.split("&"):
         name, _, value = item.partition("=")
         given += [value] if name in ("password", "sslpassword") else []
     for password in given:
