@@ -22,7 +22,7 @@ from integrations.settings import Settings
 from integrations.storage import quarantine
 
 EXIT = {"failed": FAILED, "blocked": CHECK_ERROR}
-TODO = "Set it in the environment, or try `integrations demo`, which needs no account."
+ADVICE = "Set it in the environment, or try `integrations demo`, which needs no account."
 TOTALS = (
     "records", "received", "inserted", "updated", "unchanged", "stale", "duplicate", "filtered",
     "quarantined", "deleted", "absent_deleted",
@@ -51,7 +51,7 @@ def sync(select: tuple[str, ...], wanted: Wanted, *, as_json: bool) -> int:
     for account, names in choice.left_out.items():
         say(f"left out: {lacking(account, names)}")
     told = "; ".join(lacking(account, names) for account, names in choice.wrong.items())
-    wrong = FixConfig(told or "no connection is ready", todo=TODO)
+    wrong = FixConfig(told or "no connection is ready", todo=ADVICE)
     if not choice.streams:
         raise wrong
     status = _run(settings, choice.streams, wanted, as_json=as_json)

@@ -24,7 +24,7 @@ LOCATION = "integrations"
 PATIENCE_S = 120.0
 """Definitions of many connectors load in tens of seconds."""
 _LOOK_S = 0.2
-_TODO = f"Reload the code location {LOCATION!r} in Dagster's UI."
+_ADVICE = f"Reload the code location {LOCATION!r} in Dagster's UI."
 
 _RELOAD = """
 mutation($location: String!) {
@@ -71,7 +71,7 @@ def reload(
     while len(_ask(url, until, _ASSETS, keys=wanted)["assetNodes"]) != there:
         time.sleep(_LOOK_S)
         if time.monotonic() > until:
-            raise RetryLater(f"Dagster at {url} has not changed yet", todo=_TODO)
+            raise RetryLater(f"Dagster at {url} has not changed yet", todo=_ADVICE)
 
 
 def stopped(url: str, readers: Iterable[StreamId], *, patience_s: float = PATIENCE_S) -> list[str]:
@@ -92,7 +92,7 @@ def _reload(url: str, until: float) -> None:
     found = answer.get("locationOrLoadError") or answer
     if "message" in found:
         said = str(found["message"]).strip().splitlines()[:1]
-        raise FixConfig(f"Dagster at {url} cannot load: {''.join(said)}", todo=_TODO)
+        raise FixConfig(f"Dagster at {url} cannot load: {''.join(said)}", todo=_ADVICE)
 
 
 def _ask(url: str, until: float, query: str, **variables: Any) -> dict[str, Any]:
@@ -104,16 +104,16 @@ def _ask(url: str, until: float, query: str, **variables: Any) -> dict[str, Any]
     while True:
         left = until - time.monotonic()
         if left <= 0:
-            raise RetryLater(f"Dagster at {url} does not answer", todo=_TODO)
+            raise RetryLater(f"Dagster at {url} does not answer", todo=_ADVICE)
         try:
             with here(request, timeout_s=left) as answer:
                 data: dict[str, Any] | None = json.load(answer).get("data")
         except urllib.error.HTTPError as error:
             error.close()
-            raise RetryLater(f"Dagster at {url} answered {error.code}", todo=_TODO) from error
+            raise RetryLater(f"Dagster at {url} answered {error.code}", todo=_ADVICE) from error
         except (OSError, ValueError):
             time.sleep(_LOOK_S)
             continue
         if data is None:
-            raise RetryLater(f"Dagster at {url} understands no GraphQL", todo=_TODO)
+            raise RetryLater(f"Dagster at {url} understands no GraphQL", todo=_ADVICE)
         return data

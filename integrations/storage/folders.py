@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from integrations.errors import FixConfig, RetryLater
 
-_TODO = "Set INTEGRATIONS_LANDING_URL to a file:// or s3:// URL."
+_ADVICE = "Set INTEGRATIONS_LANDING_URL to a file:// or s3:// URL."
 
 
 class Folders:
@@ -37,7 +37,7 @@ class Folders:
             self._root = root.rstrip("/")
         else:
             raise FixConfig(
-                f"the landing zone cannot be a {parts.scheme or '(none)'} URL", todo=_TODO
+                f"the landing zone cannot be a {parts.scheme or '(none)'} URL", todo=_ADVICE
             )
 
     def write(self, path: str, data: bytes | pa.Buffer) -> None:
@@ -119,6 +119,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise FixConfig(f"the landing zone is closed to us: {error}", todo=_TODO) from error
+        raise FixConfig(f"the landing zone is closed to us: {error}", todo=_ADVICE) from error
     except (OSError, pa.ArrowException) as error:
         raise RetryLater(f"the landing zone fails: {error}") from error

@@ -13,9 +13,7 @@ from integrations.connector_template.due import due, feed_due
 from integrations.connector_template.folders import SHIPPED, read
 from integrations.names import StreamId, Window
 from integrations.storage import positions
-from integrations.storage.database import connect
 from integrations.storage.positions import Pin, Reached
-from integrations_tests.conftest import own_database
 from integrations_tests.connector_template.florist import FED, changed, write
 
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
@@ -37,17 +35,11 @@ def reach(connection: psycopg.Connection[Any], stream: StreamId, **values: Any) 
     positions.move(connection, stream, reached, pin=Pin())
 
 
-@pytest.fixture(scope="module")
-def whole(server: str, template: str) -> Iterator[psycopg.Connection[Any]]:
-    with own_database(server, template=template) as url, connect(url) as connection:
-        yield connection
-
-
 @pytest.fixture
-def connection(whole: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+def connection(module_connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
     """An open transaction, of which nothing stays."""
-    yield whole
-    whole.rollback()
+    yield module_connection
+    module_connection.rollback()
 
 
 def bound(connector: Connector, name: str) -> Any:

@@ -27,10 +27,8 @@ from integrations.orchestration import checks, keys
 from integrations.orchestration.partitions import partitions
 from integrations.orchestration.repartition import show
 from integrations.storage import ledger, positions
-from integrations.storage.database import connect
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.positions import Position, Reached
-from integrations_tests.conftest import own_database
 from integrations_tests.connector_template.florist import FLORIST, changed, write
 from integrations_tests.connector_template.test_due import bound, landing
 
@@ -43,20 +41,6 @@ Connection = psycopg.Connection[Any]
 
 def day(number: int, hour: int = 0) -> datetime:
     return datetime(2026, 1, number, hour, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def whole(server: str, template: str) -> Iterator[Connection]:
-    with own_database(server, template=template) as url, connect(url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def connection(whole: Connection) -> Connection:
-    """Idle, with nothing committed."""
-    whole.execute("TRUNCATE integrations.streams, integrations.positions, integrations.ledger")
-    whole.commit()
-    return whole
 
 
 @pytest.fixture

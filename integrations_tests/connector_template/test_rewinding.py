@@ -1,6 +1,5 @@
 """Positions by hand: what is due after them, and that nothing of before can commit any more."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ from integrations.connector_template.run import Run
 from integrations.errors import FixConfig, StopStream
 from integrations.names import StreamId
 from integrations.storage import positions
-from integrations.storage.database import connect
 from integrations.storage.positions import Pin, Reached
-from integrations_tests.conftest import own_database
 from integrations_tests.connector_template.florist import FED, changed, write
 from integrations_tests.connector_template.test_due import DAYS, NOW, bound, landing
 
@@ -45,20 +42,6 @@ CURSOR = (
     buyers:
       entity: customer"""),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def whole(server: str, template: str) -> Iterator[Connection]:
-    with own_database(server, template=template) as url, connect(url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def connection(whole: Connection) -> Connection:
-    """Idle, with nothing committed."""
-    whole.execute("TRUNCATE integrations.streams, integrations.positions, integrations.ledger")
-    whole.commit()
-    return whole
 
 
 @pytest.fixture
