@@ -10,6 +10,7 @@ is named, its streams are reset so that all of them is due again, and the feed s
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -135,8 +136,8 @@ class _Reader:
         self.seen_at = steps.seen_at
 
     def _pulled(self, steps: Steps, ask: Ask) -> Iterator[Manifest]:
-        pages = self._session.pages(self._feed.feed.request, ask=ask)
-        return steps.landings(pages, self._session)
+        with closing(self._session.pages(self._feed.feed.request, ask=ask)) as pages:
+            yield from steps.landings(pages, self._session)
 
     def _steps(self, cursor: str | None) -> Steps:
         return Steps(

@@ -8,6 +8,7 @@ and tests listen there.
 
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from typing import Any, Protocol
@@ -67,9 +68,10 @@ def land(
         began_at=clock(),
         generation=generation,
     ) as writer:
-        for page in session.pages(stream.stream.request, ask=ask):
-            sys.audit("integrations.fetched", str(stream.id))
-            writer.add(page)
+        with closing(session.pages(stream.stream.request, ask=ask)) as pages:
+            for page in pages:
+                sys.audit("integrations.fetched", str(stream.id))
+                writer.add(page)
         return writer.finish(requests=session.requests - before)
 
 
@@ -114,7 +116,8 @@ class Onward:
         request = stream.stream.request
         pages = self._session.pages(request, ask=self._ask(cursor), position=sync.position)
         try:
-            yield from steps.landings(pages, self._session)
+            with closing(pages):
+                yield from steps.landings(pages, self._session)
         except PositionGone as error:
             raise StopStream(
                 f"the source does not know the position {cursor!r} any more",
@@ -192,9 +195,9 @@ class Steps:
 
     def landings(self, pages: Iterator[Page], session: Session[RestRequest]) -> Iterator[Manifest]:
         """One landing after the other; what holds no record is none."""
-        told, more = self._told(pages), True
+        told, more, counted = self._told(pages), True, session.requests
         while more:
-            before, began_at = session.requests, self._clock()
+            began_at = self._clock()
             first = next((page for page in told if page.records), None)
             if first is None:
                 return
@@ -202,10 +205,12 @@ class Steps:
                 reached, more = self._fill(writer, first, told)
                 if self._beside is not None:
                     self._beside.fetch(writer)
+                # Some of them may be for pages of the next step, which are on their way.
+                requests = session.requests
                 manifest = writer.finish(
-                    requests=session.requests - before, cursor_to=reached, ended=not more
+                    requests=requests - counted, cursor_to=reached, ended=not more
                 )
-            self._cursor = reached
+            self._cursor, counted = reached, requests
             yield manifest
 
     def _fill(

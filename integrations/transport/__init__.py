@@ -4,7 +4,7 @@ Every way to fetch (REST now) gives the same two things, a `Transport` that a fi
 the `Session` that it opens, so that what stands above knows pages and nothing of a protocol.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -90,8 +90,8 @@ class Session(Protocol[Request_contra]):
 
     def pages(
         self, request: Request_contra, *, ask: Ask, position: str | None = None
-    ) -> Iterator[Page]:
-        """The pages of one pull, fetched as they are asked for.
+    ) -> Generator[Page, None, None]:
+        """The pages of one pull, in their order; from the second on some may be fetched ahead.
 
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater` when retrying is over, `StopStream` for answers

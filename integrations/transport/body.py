@@ -31,7 +31,8 @@ def readable(body: bytes) -> bytes:
     """The body with U+FFFD for each half of a surrogate pair, which is no text and which decoders
     refuse with the whole page. Of the same length, so that places in it are places in the body.
     """
-    if b"\\ud" not in body and b"\\uD" not in body:
+    # One byte is looked for thirty times as fast as three, and most bodies have none of it.
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return body
     return _HALF_PAIR.sub(lambda found: found[1] or b"\\ufffd", body)
 
@@ -47,6 +48,15 @@ def as_sent(
     return [
         body[start : start + len(record)] for start, record in zip(starts, records, strict=True)
     ]
+
+
+def apart(records: Sequence[msgspec.Raw], *, text: bytes) -> tuple[bytes, memoryview]:
+    """The text without the records that were split from it, and what it says of them."""
+    if not records:
+        return text, memoryview(b"")
+    base, last = _address(text), records[-1]
+    start, end = _address(records[0]) - base, _address(last) + len(last) - base
+    return text[:start] + text[end:], memoryview(text)[start:end]
 
 
 def _address(buffer: Bytes) -> int:

@@ -29,12 +29,14 @@ class Circle:
         if _known(request, self._requests):
             raise StopStream("the paging goes in a circle: the next page was read before")
 
-    def answered(self, page: Page) -> None:
-        """Raises `StopStream` for records that were a page before, and for endless empty pages."""
+    def answered(self, page: Page, content: bytes | memoryview) -> None:
+        """Raises `StopStream` for records that were a page before, and for endless empty pages.
+
+        `content` is what the answer says of its records.
+        """
         self._empty = 0 if page.records else self._empty + 1
         if self._empty >= _MOST_EMPTY_PAGES:
             raise StopStream(f"{self._empty} pages in a row were empty, and still there is a next")
-        content = b"\n".join(map(bytes, page.records))
         if page.records and _known(content, self._contents):
             raise StopStream(
                 f"the paging goes in a circle: page {page.number} holds exactly the records of an "
@@ -42,8 +44,8 @@ class Circle:
             )
 
 
-def _known(content: bytes, seen: set[bytes]) -> bool:
-    digest = hashlib.blake2b(content, digest_size=16).digest()
+def _known(content: bytes | memoryview, seen: set[bytes]) -> bool:
+    digest = hashlib.sha256(content).digest()
     known = digest in seen
     seen.add(digest)
     return known

@@ -52,8 +52,17 @@ def translated(error: Exception, *, call: str) -> IntegrationError:
         (_REMEDIES[base] for base in type(error).__mro__ if base in _REMEDIES), StopStream
     )
     scrub(error)
+    _unquote(error)
     text = str(error) or "no details"
     return remedy(f"{call} brought no whole answer ({type(error).__name__}: {text})")
+
+
+def _unquote(error: BaseException | None) -> None:
+    """Takes out of an error and its causes what h11 could not read: it may be of a record."""
+    while error is not None:
+        if "bytearray(" in str(error):
+            error.args = (str(error).partition("bytearray(")[0].rstrip(" :"),)
+        error = error.__cause__ or error.__context__
 
 
 def refused(
@@ -153,8 +162,9 @@ def vendor_words(body: bytes) -> str:
     try:
         text = _message(msgspec.json.decode(body), depth=4) or text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # HTML from a proxy: its text is enough.
-        text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.S | re.I)
+        # HTML from a proxy: its text is enough. A secret may hold what looks like a tag.
+        tags = r"<(style|script)\b.*?</\1>|<[^>]*>"
+        text = re.sub(tags, " ", redact(text), flags=re.S | re.I)
     # Redacted before it is cut, or half a secret could stay.
     clean = "".join(char if char.isprintable() else " " for char in redact(text))
     return " ".join(clean.split())[:_WORDS]

@@ -7,6 +7,7 @@ would send headers like `X-Api-Key` along to anywhere.
 
 import ipaddress
 import ssl
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -74,7 +75,8 @@ class _Signed(httpx.Auth):
 class HttpClient:
     """GETs from one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Not for use by several threads at a time.
+    Several threads may `get` at a time. Closed meanwhile, it ends with the last of their answers: a
+    socket that is closed under who reads from it may be another one's by then.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class HttpClient:
         self._base = httpx.URL(base_url)
         self._auth, self._options, self._clock = auth, options, clock
         self._source = SourceClock(clock, offset_s=offset_s)
+        self._lock = threading.Lock()
+        self._reading, self._closing = 0, False
         self.requests = 0
         self._client = httpx.Client(
             auth=_Signed(auth, secrets),
@@ -116,13 +120,18 @@ class HttpClient:
         sent, when the target or a redirect leads to another origin. `missing` says what is raised
         for an answer that what was asked for does not exist.
         """
+        with self._open():
+            return self._got(target, params, missing)
+
+    def _got(self, target: str, params: Params | None, missing: Missing | None) -> Reply:
         url = self._inside(self._address(target))
         request = self._client.build_request("GET", url, params=params or None)
         for _ in range(1 + _MOST_REDIRECTS):
             began = self._source.start()
             with self._exchange(request) as response:
                 status, headers = response.status_code, response.headers
-                seen_at = self._source.answered(began, status=status, headers=headers)
+                with self._lock:
+                    seen_at = self._source.answered(began, status=status, headers=headers)
                 location = headers.get("location")
                 if status not in _REDIRECTS or not location:
                     return self._reply(response, seen_at=seen_at, missing=missing)
@@ -204,11 +213,29 @@ class HttpClient:
         return f"{call} (request {redact(request_id)[:100]})" if request_id else call
 
     def _count(self, request: httpx.Request) -> None:
-        self.requests += 1
+        with self._lock:
+            self.requests += 1
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """While an answer is read; the last one of a client that was closed ends it."""
+        with self._lock:
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading -= 1
+                last = self._closing and not self._reading
+            if last:
+                self._client.close()
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()
+        """Closes the connections, those that are read from when that is over."""
+        with self._lock:
+            self._closing, idle = True, not self._reading
+        if idle:
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self

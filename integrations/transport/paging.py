@@ -5,8 +5,9 @@ order of the list is one that changes do not move: then a record that stays is i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urljoin
 
@@ -24,7 +25,8 @@ FieldPath = Annotated[str, Field(pattern=FIELD_PATH)]
 
 @dataclass(frozen=True)
 class Answer:
-    """What paging reads: the address that answered, the headers, the body, and its records.
+    """What paging reads: the address that answered, the headers, the body without its records, the
+    records, and the `content` that they were split from.
 
     `params` are those of the request, none when it asked for a whole address.
     """
@@ -34,6 +36,7 @@ class Answer:
     body: bytes
     records: Sequence[msgspec.Raw]
     params: Mapping[str, str | int | bool] = field(default_factory=dict)
+    content: bytes | memoryview = b""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,64 @@ class IdCursor(BaseModel):
         return Next(params={self.older: id_of(answer.records[-1], self.id)})
 
 
+class PageNumber(BaseModel):
+    """Ask for page after page by its number; so, several can be asked for at a time.
+
+    `pages` is where the body says how many there are, or `total` how many records, at `size` to a
+    page. A request without `param` is for the page `first`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
+    type: Literal["page_number"]
+    param: str = Field(default="page", min_length=1)
+    first: int = Field(default=1, ge=0)
+    pages: FieldPath | None = None
+    total: FieldPath | None = None
+    size: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if (self.pages is None) == (self.total is None) or (self.total is None) != (
+            self.size is None
+        ):
+            raise ValueError("it needs the place of pages, or that of total and a page's size")
+        return self
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end. Raises `StopStream` when the body does not say where that is."""
+        return next(self.rest(answer), None)
+
+    def rest(self, answer: Answer) -> Iterator[Next]:
+        """The requests of all pages that follow. Raises as `follow` does, and for a page that holds
+        less than it must: what is missing would never be asked for."""
+        number = int(answer.params.get(self.param, self.first))  # set by us, in digits
+        pages, least = self._told(answer, before=number - self.first)
+        if len(answer.records) < least:
+            raise StopStream(
+                f"page {number} of {pages} holds {len(answer.records)} records, where there should "
+                f"be {least if self.size else 'some'}"
+            )
+        end = self.first + pages
+        return (Next(params={self.param: str(later)}) for later in range(number + 1, end))
+
+    def _told(self, answer: Answer, *, before: int) -> tuple[int, int]:
+        """How many pages there are, and how many records one that has so many before it must have
+        at least."""
+        place = self.pages or self.total or ""
+        count = plain(value_at(answer.body, place))
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise StopStream(f"the answer's {place!r} should be a number, it is {shown(count)}")
+        if self.size is not None:
+            return -(-count // self.size), max(0, min(self.size, count - before * self.size))
+        if count == 0 and answer.records:
+            raise StopStream(f"the answer's {place!r} is 0, and yet there are records")
+        return count, 1 if before + 1 < count else 0
+
+
 class NextUrl(BaseModel):
     """The body holds the next page's address at `next`, absolute or relative.
 
@@ -165,7 +226,19 @@ class Single(BaseModel):
         return None
 
 
-Paging = Annotated[LastId | IdCursor | NextUrl | LinkHeader | Single, Field(discriminator="type")]
+Paging = Annotated[
+    LastId | IdCursor | PageNumber | NextUrl | LinkHeader | Single, Field(discriminator="type")
+]
+
+
+def known(paging: Paging, answer: Answer, *, most: int) -> Sequence[Next]:
+    """The requests that follow, as far as the answer tells them, at most so many. Raises as
+    `follow` does."""
+    if isinstance(paging, PageNumber):
+        return list(islice(paging.rest(answer), most))
+    onward = paging.follow(answer)
+    return [] if onward is None else [onward]
+
 
 _TARGET = re.compile(r"[\s,]*<([^>]*)>")
 _PARAM = re.compile(r"""\s*;\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?""")

@@ -7,7 +7,7 @@ pages is here once, for every kind of paging, with the retry and the guard again
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -22,15 +22,18 @@ from integrations.error_handling.retry import Retry
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, One, Page, Random, Sleep
-from integrations.transport.body import as_sent, readable, record_in, records_in
+from integrations.transport.ahead import Ahead
+from integrations.transport.body import apart, as_sent, readable, record_in, records_in
 from integrations.transport.circle import Circle
 from integrations.transport.faults import Missing
 from integrations.transport.http import HttpClient, HttpOptions, Params
-from integrations.transport.paging import Answer, Next
+from integrations.transport.paging import Answer, Next, known
 from integrations.transport.positions import positions
 from integrations.transport.rest_request import OneRequest, RestRequest, is_credential
 
 T = TypeVar("T")
+Fetched = tuple[Page, Answer]
+"""One answer: as what reads records wants it, and as paging does."""
 _log = logging.getLogger(__name__)
 
 _SIGNING = frozenset({"authorization", "proxy-authorization", "cookie"})
@@ -66,9 +69,11 @@ def _are_headers(headers: dict[str, str]) -> dict[str, str]:
 class RestTransport(BaseModel):
     """How a connection is reached over HTTP; times in seconds.
 
-    `timeout_s` bounds each silence, `answer_s` a whole answer. `should_retry_header` names a header
-    whose `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose
-    value helps the vendor to find a failed call in his logs.
+    `timeout_s` bounds each silence, `answer_s` a whole answer. `concurrency` is how many pages may
+    be on their way at a time: that many where pages are asked for by number, one ahead where each
+    names the next, none before it is wanted with 1. `should_retry_header` names a header whose
+    `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose value
+    helps the vendor to find a failed call in his logs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +84,7 @@ class RestTransport(BaseModel):
     timeout_s: float = Field(default=30.0, gt=0)
     answer_s: float = Field(default=300.0, gt=0)
     retry: Retry = Retry()
+    concurrency: int = Field(default=4, ge=1, le=16)
     should_retry_header: str | None = None
     request_id_header: str | None = None
 
@@ -111,14 +117,19 @@ class RestTransport(BaseModel):
         http = HttpClient(
             address, auth=auth, secrets=secrets, options=options, clock=clock, offset_s=offset_s
         )
-        return RestSession(http, retry=self.retry, sleep=sleep, random=random)
+        return RestSession(
+            http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random
+        )
 
 
 class RestSession:
     """An open `RestTransport`; a context manager."""
 
-    def __init__(self, http: HttpClient, *, retry: Retry, sleep: Sleep, random: Random) -> None:
+    def __init__(
+        self, http: HttpClient, *, retry: Retry, concurrency: int, sleep: Sleep, random: Random
+    ) -> None:
         self._http, self._retry, self._sleep, self._random = http, retry, sleep, random
+        self._concurrency = concurrency
 
     @property
     def requests(self) -> int:
@@ -132,40 +143,43 @@ class RestSession:
 
     def pages(
         self, request: RestRequest, *, ask: Ask, position: str | None = None
-    ) -> Iterator[Page]:
-        """The pages of one pull, fetched as they are asked for.
+    ) -> Generator[Page, None, None]:
+        """The pages of one pull, as many as `concurrency` ahead of who asks for more than one.
 
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`;
         `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
         when the pages go in a circle.
         """
+        circle, paging = Circle(), request.paging
+        standing = positions(paging, ask=ask, place=position)
         path, fixed = request.first(ask)
-        standing = positions(request.paging, ask=ask, place=position)
-        missing, circle = request.missing(ask), Circle()
-        onward: Next | None = Next()
+        call = partial(self._page, request, missing=request.missing(ask))
+
+        def numbered(number: int, onward: Next) -> Callable[[], Fetched]:
+            params = {} if onward.url else {**fixed, **onward.params}
+            circle.asked(target := onward.url or path, params)
+            return partial(call, target, params, number=number)
+
+        ahead = Ahead[Fetched](self._concurrency)
+        ahead.put(numbered(1, Next()))
         for number in itertools.count(1):
-            if onward is None:
-                return
-            url = onward.url
-            target, params = (url, {}) if url else (path, {**fixed, **onward.params})
-            circle.asked(target, params)
-            page, answer = self._retried(
-                partial(
-                    self._page,
-                    request,
-                    target,
-                    params,
-                    missing=missing,
-                    number=number,
-                )
-            )
-            circle.answered(page)
-            onward = request.paging.follow(answer)
-            # What happened last comes last: of two events of one second it is the one that counts.
-            records = page.records[::-1] if request.paging.newest_first else page.records
-            position = standing.after(answer, last=onward is None)
+            if number > 1:  # who wants one page only pays one call
+                ahead.start()
+            page, answer = self._retried(ahead.take())
+            circle.answered(page, answer.content)
+            wanted = known(paging, answer, most=self._concurrency)
+            ahead.keep(len(wanted))
+            for onward in wanted[len(ahead) :]:
+                ahead.put(numbered(number + len(ahead) + 1, onward))
+            if number > 1:
+                ahead.start()
+            # Oldest first: of two events of one second the last one counts.
+            records = page.records[::-1] if paging.newest_first else page.records
+            position = standing.after(answer, last=not ahead)
             yield replace(page, records=records, position=position)
+            if not ahead:
+                return
 
     def one(self, request: OneRequest, *, key: str, patience_s: float | None = None) -> One | None:
         """The record with this key; None when the source says that it has none (404, 410).
@@ -194,12 +208,13 @@ class RestSession:
         *,
         missing: Missing | None,
         number: int,
-    ) -> tuple[Page, Answer]:
+    ) -> Fetched:
         # A whole address carries the source's own cursor, and not our position.
         reply = self._http.get(target, params=params, missing=missing if params else None)
         text = readable(reply.body)
         records = records_in(text, request.records)
-        answer = Answer(reply.url, reply.headers, text, records, params)
+        envelope, content = apart(records, text=text)
+        answer = Answer(reply.url, reply.headers, envelope, records, params, content)
         sent = as_sent(records, text=text, body=reply.body)
         return Page(number, sent, reply.seen_at, len(reply.body)), answer
 

@@ -15,7 +15,7 @@ from integrations.redaction import redact
 from integrations.transport import Ask
 from integrations.transport.faults import Missing
 from integrations.transport.http import Params
-from integrations.transport.paging import FIELD_PATH, IdCursor, Paging
+from integrations.transport.paging import FIELD_PATH, IdCursor, PageNumber, Paging
 from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
 
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
@@ -92,8 +92,8 @@ class RestRequest(BaseModel):
                     f"the parameter {name} has {POSITION} and {SINCE}: a pull has one of them, "
                     "so it would never be sent"
                 )
-        if isinstance(self.paging, IdCursor) and self.paging.older in self.params:
-            raise ValueError(f"the parameter {self.paging.older} is the paging's to fill")
+        if (param := _own_param(self.paging)) in self.params:
+            raise ValueError(f"the parameter {param} is the paging's to fill")
         return self
 
     @property
@@ -155,6 +155,16 @@ class RestRequest(BaseModel):
         if self.window_format == "iso":
             return (_EPOCH + units * unit).strftime("%Y-%m-%dT%H:%M:%SZ")
         return str(units)
+
+
+def _own_param(paging: Paging) -> str | None:
+    """The parameter without which a request is for the first page."""
+    match paging:
+        case IdCursor():
+            return paging.older
+        case PageNumber():
+            return paging.param
+    return None
 
 
 class OneRequest(BaseModel):

@@ -41,7 +41,7 @@ attributes:
     main: {start: 2026-01-01, secrets: {user: {env: BOOK_USER}, word: {env: BOOK_WORD}}}
   auth_handler: {type: basic, username: user, password: word}
   sync_handler:
-    transport: {type: rest, base_url: "https://book.example"}
+    transport: {type: rest, base_url: "https://book.example", concurrency: 1}
     streams:
       buyers:
         sync: {type: cursor, every: hourly, position: seq}

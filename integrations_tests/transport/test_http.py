@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,6 +27,7 @@ from integrations_tests.transport.conftest import Call, Say, Time, Web
 
 VALUE = "sk_test_http_door_value"
 SECRETS = {"api_key": Secret(VALUE)}
+TAGGED = Secret("sk_test_<i>_tagged_value")
 KEY = ApiKey(type="api_key", secret="api_key")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -313,6 +315,8 @@ def test_retry_after_is_read_in_all_its_shapes(
         (b"\xff\xfe", "��"),
         (b"x" * 400, "x" * 300),
         (b"x" * 290 + VALUE.encode(), "x" * 290 + MASK),
+        (b'{"message": "%s is wrong"}' % VALUE.encode(), f"{MASK} is wrong"),
+        (b"<b>%s</b> is wrong" % TAGGED.reveal().encode(), f"{MASK} is wrong"),
         (b"[" * 5_000, "[" * 300),
         (b'{"message": "caf\xe9"}', '{"message": "caf\ufffd"}'),
     ],
@@ -445,6 +449,14 @@ def test_a_broken_answer_is_a_passing_fault(say: Say, cause: type[Exception], we
     error = failure(web.url, timeout_s=0.2)
     assert type(error) is RetryLater
     assert type(error.__cause__) is cause
+
+
+def test_what_could_not_be_read_is_not_quoted(web: Web) -> None:
+    """After a length that is too short, the next status line is a piece of a record."""
+    web.answers = [Say(raw=b'"name":"Ada Lovelace"}HTTP/1.1 200 OK\r\n\r\n')]
+    error = failure(web.url)
+    assert "illegal status line" in str(error)
+    assert "Lovelace" not in "".join(traceback.format_exception(error))
 
 
 def test_nobody_listening_is_a_passing_fault() -> None:

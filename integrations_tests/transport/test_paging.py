@@ -17,6 +17,7 @@ from integrations.transport.paging import (
     LinkHeader,
     Next,
     NextUrl,
+    PageNumber,
     Paging,
     Single,
 )
@@ -179,6 +180,10 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "last_id", "param": ""},
         {"type": "id_cursor", "older": "cursor", "newer": "cursor"},
         {"type": "id_cursor", "param": "cursor"},
+        {"type": "page_number"},
+        {"type": "page_number", "total": "total"},
+        {"type": "page_number", "pages": "pages", "size": 10},
+        {"type": "page_number", "pages": "pages", "total": "total", "size": 10},
         {},
     ],
 )
@@ -192,7 +197,7 @@ def test_every_paging_says_whether_its_order_is_immutable() -> None:
     """An address may hold an offset, and offsets shift: whoever takes absence for a deletion asks."""
     kinds = get_args(get_args(Paging)[0])
     assert {kind for kind in kinds if kind.immutable} == {LastId, IdCursor, Single}
-    assert {kind for kind in kinds if not kind.immutable} == {NextUrl, LinkHeader}
+    assert {kind for kind in kinds if not kind.immutable} == {NextUrl, LinkHeader, PageNumber}
 
 
 # --- the body -------------------------------------------------------------------------------------
