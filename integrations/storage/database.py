@@ -1,6 +1,7 @@
 """The one way to a database connection: what every connection of ours has in common."""
 
-from typing import Any
+import select
+from typing import Any, Protocol
 
 import psycopg
 
@@ -14,6 +15,27 @@ _REFUSED = (
     "invalid",
 )
 """libpq gives no error code for a failed connection; these words mean that waiting is no use."""
+
+AGAIN = "Run it again when the database answers; what is committed is kept."
+"""What a person does about a database that is away or busy."""
+
+
+class HasSocket(Protocol):
+    """A connection of any driver."""
+
+    @property
+    def closed(self) -> Any: ...
+    def fileno(self) -> int: ...
+
+
+def living(connection: HasSocket) -> bool:
+    """Whether a connection that waits is still held by the server. Costs no statement: to one that
+    waits, a server speaks only to say goodbye. One that the network lost in silence looks alive."""
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
@@ -37,7 +59,7 @@ def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[A
                 f"the database refuses the connection: {what}",
                 todo="Correct INTEGRATIONS_DATABASE_URL, or what the role may do.",
             ) from error
-        raise RetryLater(f"the database cannot be reached: {what}") from error
+        raise RetryLater(f"the database cannot be reached: {what}", todo=AGAIN) from error
     except psycopg.ProgrammingError:
         # Not `from` it: libpq quotes a URL that it cannot read, password and all.
         raise FixConfig(

@@ -15,6 +15,7 @@ from pyarrow import fs
 
 from integrations.errors import FixConfig, RetryLater
 
+_AGAIN = "Make room, or make it answer again, then run again; what is committed is kept."
 _ADVICE = "Set INTEGRATIONS_LANDING_URL to a file:// or s3:// URL."
 
 
@@ -121,4 +122,4 @@ def _translated() -> Iterator[None]:
     except PermissionError as error:
         raise FixConfig(f"the landing zone is closed to us: {error}", todo=_ADVICE) from error
     except (OSError, pa.ArrowException) as error:
-        raise RetryLater(f"the landing zone fails: {error}") from error
+        raise RetryLater(f"the landing zone fails: {error}", todo=_AGAIN) from error

@@ -169,7 +169,7 @@ class LandingZone:
         began_at: datetime,
         generation: int = 0,
         cursor: tuple[str | None] | None = None,
-        batch_records: int = 20_000,
+        batch_records: int = 16_000,
     ) -> LandingWriter:
         """A new landing of the stream; parts hold at most `batch_records` records. `cursor` holds
         where a cursor stream goes on from."""

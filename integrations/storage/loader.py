@@ -64,7 +64,8 @@ class Load:
         self._order = order
         self._rows = sql.Identifier("pg_temp", f"staged_{stream.stream}")
         self._refused = sql.Identifier("pg_temp", f"refused_{stream.stream}")
-        self._received = self._repeated = 0
+        self._received = self._repeated = self._staged = 0
+        self._deletes = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
             self._connection, spec, stream, self._rows, self._refused, order, floor=floor
@@ -102,12 +103,14 @@ class Load:
         """
         names = self._names
         if DELETED_AT in rows.column_names and rows[DELETED_AT].null_count < rows.num_rows:
-            names = [*names, DELETED_AT]
-        copying.copy_rows(self._connection, self._rows, rows=rows, names=names)
+            names, self._deletes = [*names, DELETED_AT], True
+        jsonb = self._merge.spec.jsonb
+        copying.copy_rows(self._connection, self._rows, rows=rows, names=names, jsonb=jsonb)
         if refused is not None:
             quarantine.stage(self._connection, self._refused, refused=refused)
         self._received += received
         self._repeated += repeated
+        self._staged += rows.num_rows
 
     def judged(self, entry: LedgerEntry, *, accept: bool) -> LedgerEntry:
         """The entry with what was received, and what the share of refused says about it."""
@@ -241,21 +244,23 @@ class Load:
     def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:
         run_id = entry.run_id
         self._merge = replace(self._merge, replay=entry.cause == "replay")
-        duplicate = self._merge.fold() + self._repeated
+        folded = self._merge.fold()
         below = self._merge.drop_below_floor()
         withdrawn = self._merge.withdraw(run_id=run_id) if entry.cause == "replay" else 0
         self._put_refused(entry, said)
         self._merge.close_quarantine()
         unchanged, stale = self._merge.drop_settled()
+        # Nothing is looked for in vain: each look is at every row that ever was in staging.
+        left = self._staged > folded + below + unchanged + stale
         return replace(
             entry,
-            duplicate=duplicate,
+            duplicate=folded + self._repeated,
             withdrawn=withdrawn,
             unchanged=unchanged,
             stale=stale + below,
-            updated=self._merge.update(run_id=run_id),
-            inserted=self._merge.insert(run_id=run_id),
-            deleted=self._merge.bury(run_id=run_id),
+            updated=self._merge.update(run_id=run_id) if left else 0,
+            inserted=self._merge.insert(run_id=run_id) if left else 0,
+            deleted=self._merge.bury(run_id=run_id) if left and self._deletes else 0,
         ).balanced()
 
     def _without_absent(self, entry: LedgerEntry, said: Said, *, accept: bool) -> LedgerEntry:

@@ -151,10 +151,10 @@ class Merge:
             UPDATE integrations.quarantine q
             SET closed_at = coalesce(q.closed_at, now()), said_at = s._seen_at,
                 resolution = coalesce(q.resolution, 'passed')
-            FROM {staging} s LEFT JOIN {leaf} t ON {same_key}
+            FROM {staging} s
             WHERE (q.connector, q.connection, q.stream) = ({connector}, {connection}, {stream})
               AND q.key = s.source_id AND q.said_at <= s._seen_at
-              AND (t.source_id IS NULL OR {applied})
+              AND NOT EXISTS (SELECT FROM {leaf} t WHERE {same_key} AND NOT {applied})
             """
         ).rowcount
 

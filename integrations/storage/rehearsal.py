@@ -138,7 +138,9 @@ class Rehearsal:
             sql.SQL("ALTER TABLE {} ADD nth int GENERATED ALWAYS AS IDENTITY").format(_COPIES)
         )
         for rows in results:
-            copying.copy_rows(self._connection, _COPIES, rows=rows, names=self._names)
+            copying.copy_rows(
+                self._connection, _COPIES, rows=rows, names=self._names, jsonb=self._spec.jsonb
+            )
         merge = Merge(self._connection, self._spec, self._stream, _COPIES, _COPIES, self._order)
         merge.fold()
         query = sql.SQL("SELECT nth FROM {}").format(_COPIES)

@@ -66,6 +66,11 @@ class TableSpec:
             raise ValueError(f"{self.entity}: a column is named twice")
 
     @property
+    def jsonb(self) -> list[str]:
+        """The names of the columns that hold JSON."""
+        return [column.name for column in self.columns if column.type == "jsonb"]
+
+    @property
     def parent(self) -> sql.Identifier:
         """`canonical.<entity>`: everything, of all connectors, deleted rows too."""
         return sql.Identifier("canonical", self.entity)

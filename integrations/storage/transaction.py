@@ -17,6 +17,7 @@ from psycopg import sql
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.names import StreamId
 from integrations.storage import ledger
+from integrations.storage.database import AGAIN
 from integrations.storage.ledger import LedgerEntry
 
 Clock = Callable[[], datetime]
@@ -91,7 +92,7 @@ class Transaction:
 
     def _begin(self, streams: list[StreamId]) -> None:
         connection = self.connection
-        connection.execute("SET LOCAL TIME ZONE 'UTC'")  # what `copying` writes has no zone
+        connection.execute("SET LOCAL TIME ZONE 'UTC'")  # whatever the session's is
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_WAIT))
         connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(_SORT_MEMORY))
         for stream in streams:
@@ -111,7 +112,11 @@ def translated(stream: StreamId) -> Iterator[None]:
     without its message. Both quote values, which may be personal."""
     try:
         yield
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
+    except (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.errors.ProtocolViolation,  # bytes of another type than the column's
+    ) as error:
         said = error.diag
         place = ".".join(filter(None, (said.table_name, said.column_name or said.constraint_name)))
         raise StopStream(
@@ -125,6 +130,6 @@ def translated(stream: StreamId) -> Iterator[None]:
             where=str(stream),
             todo="Run `integrations migrate`, or start again.",
         ) from None
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         what = error.diag.message_primary or type(error).__name__
-        raise RetryLater(f"the database fails: {what}", where=str(stream)) from None
+        raise RetryLater(f"the database fails: {what}", where=str(stream), todo=AGAIN) from None

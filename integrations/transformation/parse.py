@@ -72,6 +72,7 @@ class Parser:
         self._mixed_lines = msgspec.json.Decoder(struct(mixed))
         everything = tree(self._paths)
         self._strict = msgspec.json.Decoder(struct(everything))
+        self._empty = self._strict.decode(b"{}")
         self._integers = [
             (path, getter(at)) for path, kind, at in places(everything) if kind is INTEGER
         ]
@@ -97,19 +98,24 @@ class Parser:
         )
 
     def _wrong(self, records: Array, rows: Array) -> Iterator[Unread]:
-        decode = self._strict.decode
         for start in range(0, len(records), SLICE):
             values: list[Any] = records.slice(start, SLICE).to_pylist()
-            for at, record in enumerate(values, start):
+            left, found = iter(values), list[Any]()
+            while len(found) < len(values):
                 try:
-                    found = decode(record)
-                except DECODING as error:
-                    yield why_unread(rows[at].as_py(), error)
-                    continue
-                for path, value in self._integers:
-                    if not -INT64 <= (value(found) or 0) < INT64:
-                        yield Unread(rows[at].as_py(), path, "expected `int` of at most 64 bits")
-                        break
+                    found.extend(map(self._strict.decode, left))
+                except DECODING as error:  # the iterator stands behind the record that is wrong
+                    yield why_unread(rows[start + len(found)].as_py(), error)
+                    found.append(self._empty)
+            if not all(_fit(list(map(value, found))) for _, value in self._integers):
+                yield from self._too_long(found, rows.slice(start, SLICE))
+
+    def _too_long(self, found: list[Any], rows: Array) -> Iterator[Unread]:
+        for at, record in enumerate(found):
+            for path, value in self._integers:
+                if not -INT64 <= (value(record) or 0) < INT64:
+                    yield Unread(rows[at].as_py(), path, "expected `int` of at most 64 bits")
+                    break
 
     def _halved(
         self, records: Array, rows: Array, wrong: list[Unread]
@@ -161,6 +167,15 @@ class Parser:
             path: array(list(map(_rendering(value, kind), found)), kind.arrow)
             for path, kind, value in self._mixed
         }
+
+
+def _fit(numbers: list[int | None]) -> bool:
+    """Whether an integer column can hold all of them."""
+    try:
+        array(numbers, pa.int64())
+    except OverflowError:
+        return False
+    return True
 
 
 def _joined(records: Array) -> pa.Buffer:

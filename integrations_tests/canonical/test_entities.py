@@ -104,9 +104,14 @@ def test_every_arrow_type_of_an_entity_has_a_postgres_type() -> None:
         ({"state": ["maybe"]}, [(0, "state", "isin")]),
         ({"state": [None], "extra": [None]}, []),
         (
-            {"amount": ["1", None, "2"], "currency": ["EUR", "x", "USD"]}
+            {"amount": ["1", "3", "2"], "currency": ["EUR", "x", "USD"]}
             | {"state": ["on", "off", "?"], "extra": [None] * 3},
-            [(1, "amount", "required"), (1, "currency", "str_matches"), (2, "state", "isin")],
+            [(1, "currency", "str_matches"), (2, "state", "isin")],
+        ),
+        (  # what is missing comes first, and the rest when it is asked again
+            {"amount": ["1", None], "currency": ["x", "EUR"]}
+            | {"state": ["on"] * 2, "extra": [None] * 2},
+            [(1, "amount", "required")],
         ),
     ],
 )

@@ -32,9 +32,12 @@ from integrations_tests.storage.test_landing import Page
 
 KEYS = [f"k{number}" for number in range(50)]
 EXPECTED = dict.fromkeys(KEYS, (1, None, None, 0, 0, False))
+RENAMED = "renamed"
+"""Not one of the code's: the manifest has just got its name, and is not yet known to last."""
 BARRIERS = {
     "landing": (False, False),
     "before_manifest": (False, False),
+    RENAMED: (True, False),
     "landed": (True, False),
     "staging": (True, False),
     "staged": (True, False),
@@ -74,11 +77,20 @@ def sync(database: str, zone: LandingZone) -> None:
 def pause_at(barrier: str) -> None:
     """Say so and wait to be killed when the process comes to the point."""
 
+    named = False
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal named
         if event == f"integrations.{barrier}":
             assert arguments == (str(STREAM),)
-            print("there", flush=True)
-            signal.pause()
+        elif not named or event != "open":  # the folder, when the file is there
+            named = named or (
+                (event, barrier) == ("os.rename", RENAMED)
+                and Path(arguments[1]).name == "manifest.json"
+            )
+            return
+        print("there", flush=True)
+        signal.pause()
 
     sys.addaudithook(hook)
 
