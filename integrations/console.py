@@ -4,11 +4,12 @@ Results go to standard output and everything else to standard error, so that out
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -93,9 +94,24 @@ class Bar:
         self._progress.update(self._task, completed=self._settled)
 
 
+class _Warnings(logging.Handler):
+    """Shows our warnings on a terminal, and leaves them where standard error leads to meanwhile."""
+
+    def __init__(self, console: Console, terminal: IO[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._console, self._terminal = console, terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = self.format(record)
+        self._console.print(said, markup=False, soft_wrap=True, style="yellow")
+        if not os.path.sameopenfile(2, self._terminal.fileno()):
+            os.write(2, f"{said}\n".encode())  # a step's own file
+
+
 @contextmanager
 def bar(total: int, *, hidden: bool) -> Iterator[Bar]:
-    """A progress bar on standard error; nothing is drawn where that is no terminal."""
+    """A progress bar on standard error, hidden where the caller says so, and above it our warnings:
+    that a call is tried again in some minutes is why a bar stands still."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -114,4 +130,9 @@ def bar(total: int, *, hidden: bool) -> Iterator[Bar]:
             redirect_stdout=False,
             redirect_stderr=False,
         ) as progress:
-            yield Bar(progress, total)
+            warnings, logger = _Warnings(console, terminal), logging.getLogger("integrations")
+            logger.addHandler(warnings)
+            try:
+                yield Bar(progress, total)
+            finally:
+                logger.removeHandler(warnings)

@@ -19,6 +19,7 @@ from integrations.errors import FixConfig
 from integrations.names import Window
 from integrations.orchestration import stack
 from integrations.orchestration.code_location import build
+from integrations.orchestration.own_run import only
 from integrations.orchestration.resources import StoreResource, now
 from integrations.orchestration.runs import fail_dead_runs
 from integrations.orchestration.sync import Outcome, Planned, execute
@@ -151,7 +152,9 @@ def _outcomes(
         console.bar(sum(one.windows for one in planned), hidden=hidden) as bar,
     ):
         fail_dead_runs(instance)
-        defs = build(folders(settings.connectors_path), added=choose.added(settings))
+        names = {one.stream.id.connector for one in planned}
+        found, added = only(names, folders(settings.connectors_path), choose.added(settings))
+        defs = build(found, added=added)
         for one in planned:
             bar.at(str(one.stream.id))
             yield execute(

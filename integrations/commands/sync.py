@@ -14,6 +14,7 @@ from integrations.connector_template.folders import folders
 from integrations.errors import FixConfig
 from integrations.orchestration import stack
 from integrations.orchestration.code_location import build
+from integrations.orchestration.own_run import only
 from integrations.orchestration.resources import StoreResource, now
 from integrations.orchestration.runs import any_unfinished, fail_dead_runs
 from integrations.orchestration.sync import Outcome, Planned, Reader, Wanted, execute, plan
@@ -120,7 +121,9 @@ def _outcomes(
         console.bar(sum(one.windows for one in planned), hidden=hidden) as bar,
     ):
         fail_dead_runs(instance)
-        defs = build(folders(settings.connectors_path), added=choose.added(settings))
+        names = {one.stream.id.connector for one in planned}
+        found, added = only(names, folders(settings.connectors_path), choose.added(settings))
+        defs = build(found, added=added)
         for one in _planned_anew(planned, wanted, bar):
             bar.at(str(one.stream.id))
             outcome = execute(

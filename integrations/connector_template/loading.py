@@ -161,7 +161,7 @@ def note_failure(
 ) -> None:
     """Writes the ledger line of a window, a reading or a feed of which nothing was loaded.
 
-    Raises RetryLater when the database is away.
+    Raises RetryLater when the database is away, or somebody keeps the ledger from us.
     """
     ended_at = clock()
     failed = LedgerEntry(
@@ -177,6 +177,7 @@ def note_failure(
     )
     with translated(stream):
         connection.rollback()
+        connection.execute("SET LOCAL lock_timeout = '15s'")  # or the failure hangs too
         ledger.write(connection, failed)
         connection.commit()
 

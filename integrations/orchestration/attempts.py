@@ -17,12 +17,14 @@ import psycopg
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Clock, Run
-from integrations.errors import FixConfig, RetryLater, StopConnection
+from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection
 from integrations.names import Window
 from integrations.orchestration import keys
 from integrations.orchestration.telling import Teller
 from integrations.redaction import redact, redacted
+from integrations.storage.database import living
 from integrations.storage.landing import LandingZone
+from integrations.storage.transaction import translated
 from integrations.transport.rest import RestSession
 
 MOST_AWAY = 2
@@ -69,6 +71,17 @@ class Work:
             self.away += 1
             raise
         self.away = 0
+        self.revive()
+
+    def revive(self) -> None:
+        """Another connection where the server has closed this one while nothing was said on it:
+        it was restarted, or ends who is silent for long. Raises RetryLater when it is away."""
+        if not living(self.connection):
+            self.connection.close()
+            try:
+                self.connection = self.connect()
+            except IntegrationError as error:
+                raise error.at(str(self.stream.id)) from None
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,9 @@ class Attempts:
     def _make(self, unit: Unit) -> None:
         began = self.work.clock()
         try:
-            problem = unit.do()
+            with translated(self.work.stream.id):
+                self.work.revive()
+                problem = unit.do()
         except Exception as error:  # noqa: BLE001  # noted, shown, and raised at the end
             stops = isinstance(error, StopConnection | FixConfig) or unit.chained
             self.stopped = self.stopped or stops or self.work.away >= MOST_AWAY

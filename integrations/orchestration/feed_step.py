@@ -25,6 +25,7 @@ from integrations.orchestration.retries import retried
 from integrations.orchestration.runs import mark_alive
 from integrations.redaction import redact, scrub
 from integrations.storage import positions
+from integrations.storage.transaction import translated
 
 
 class FeedConfig(dg.Config):
@@ -40,7 +41,8 @@ def read_feed(feed: BoundFeed, context: dg.AssetExecutionContext, config: FeedCo
     if not context.selected_asset_keys:
         raise failure(f"the checks of {feed.id} are made while it is read: materialize it instead")
     try:
-        _read(feed, context, config)
+        with translated(feed.id):
+            _read(feed, context, config)
     except dg.Failure:
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, without its secrets

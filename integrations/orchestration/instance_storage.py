@@ -5,22 +5,35 @@
 program does. Runs and events are in schema `dagster` of the same database, logs under the home.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from dagster._config import UserConfigSchema
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.execution.compute_logs import redirect_to_file
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import (
+    IO_TYPE_EXTENSION,
+    LocalComputeLogManager,
+)
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
+from dagster._utils import ensure_file, touch_file
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
 
+from integrations.orchestration.reconnecting import Patience
 from integrations.settings import Settings
 from integrations.storage import locks
 from integrations.storage.database import connect
 from integrations.storage.postgres import database_url
 
 _RECYCLE_S = 3600
+_MARKS = 4
+_TABLES = """SELECT count(*) FROM pg_tables WHERE schemaname = 'dagster'
+             AND tablename IN ('runs', 'instance_info', 'event_logs', 'jobs')"""
+"""The tables by which Dagster sees whether it has made its own."""
 _MORE_CONNECTIONS = 20
 """Beyond the one that is kept: the daemon's threads use several at a time."""
 
@@ -55,13 +68,21 @@ class Storage(DagsterPostgresStorage):
             found = connection.execute("SELECT to_regnamespace('dagster') IS NOT NULL")
             if found.fetchone() != (True,):  # asked first: it may have been made for a lesser role
                 connection.execute("CREATE SCHEMA dagster")
-            super().__init__(postgres_url=dagster_url(url), inst_data=inst_data)
+            (tables,) = connection.execute(_TABLES).fetchone() or (0,)
+            super().__init__(
+                postgres_url=dagster_url(url),
+                # Else each of three storages lists all tables, in every process.
+                should_autocreate_tables=tables < _MARKS,
+                inst_data=inst_data,
+            )
+        patience = Patience()
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             # Keeps a connection, where dagster-postgres opens one for every statement: a third of
             # a run's CPU time. No statement timeout (0); the webserver sets its own.
             storage.optimize_for_webserver(
                 statement_timeout=0, pool_recycle=_RECYCLE_S, max_overflow=_MORE_CONNECTIONS
             )
+            patience.watch(storage._engine)
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -80,6 +101,22 @@ class ComputeLogs(LocalComputeLogManager):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         home = Settings.find(create=True).home
         super().__init__(base_dir=str(home / "logs"), inst_data=inst_data)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """Redirects both streams into the step's files.
+
+        Dagster's own also shows them on the terminal: by four processes for each step, two of them
+        Pythons, which cost more than a small window does.
+        """
+        out, err = (
+            self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
+            for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
+        )
+        ensure_file(out)
+        with redirect_to_file(sys.stdout, out), redirect_to_file(sys.stderr, err):
+            yield CapturedLogContext(log_key)
+        touch_file(self.get_captured_local_path(log_key, "complete"))  # the UI: no more comes
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:

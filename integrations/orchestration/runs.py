@@ -28,6 +28,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 DIED = "The process of this run died. What it had committed is kept; run it again."
+UNSAID = "The database was away when this run ended. What was committed is kept; run it again."
 
 _PID_TAKEN_S = 3600.0
 """A process that began so long after a run's cannot be it. Far more than a clock is ever moved:
@@ -102,9 +103,9 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     A run that was being cancelled becomes cancelled, every other one failed.
     """
-    mine = dg.RunsFilter(statuses=UNFINISHED, tags={HOST: platform.node()})
     ended: list[str] = []
-    for seen in instance.get_runs(mine):
+    # Not by the host's tag: Dagster's storage commits a run first and what tags are found by next.
+    for seen in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         if not is_dead(instance, seen):
             continue
         run = instance.get_run_by_id(seen.run_id)
@@ -117,6 +118,14 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             instance.report_run_failed(run, DIED)
         ended.append(run.run_id)
     return ended
+
+
+def end_broken(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Ends a run of this process that could not say its own end."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        settle(instance, run)
+        instance.report_run_failed(run, UNSAID)
 
 
 def settle(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

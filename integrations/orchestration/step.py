@@ -29,6 +29,7 @@ from integrations.orchestration.telling import Teller, Telling
 from integrations.redaction import redact, scrub
 from integrations.storage import positions
 from integrations.storage.ledger import Cause
+from integrations.storage.transaction import translated
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
 
@@ -52,7 +53,8 @@ def sync_stream(stream: BoundStream, context: dg.AssetExecutionContext, config: 
     mark_alive(context.instance, context.run.run_id, told)
     _refuse_nothing(stream, context)
     try:
-        _sync(stream, context, config)
+        with translated(stream.id):
+            _sync(stream, context, config)
     except dg.Failure:
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, without its secrets

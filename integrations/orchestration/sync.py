@@ -8,16 +8,18 @@ read from the ledger.
 
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
+from integrations.errors import IntegrationError
 from integrations.monitoring.ledger import of_runs
 from integrations.names import Window
 from integrations.orchestration import keys
@@ -25,9 +27,11 @@ from integrations.orchestration.failures import unexplained
 from integrations.orchestration.feed_report import Said
 from integrations.orchestration.partitions import partitions, range_tags
 from integrations.orchestration.resources import StoreResource
-from integrations.orchestration.runs import in_process_tags
+from integrations.orchestration.runs import end_broken, in_process_tags
 from integrations.orchestration.schedules import STREAM_TAG
+from integrations.storage.database import AGAIN
 from integrations.storage.ledger import LedgerEntry
+from integrations.storage.transaction import translated
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync, rounded_out, stretches
 
@@ -130,9 +134,13 @@ class Outcome:
 
     @property
     def errors(self) -> list[str]:
-        """Why it failed, as far as it did."""
-        told = [entry.error for entry in self.entries if entry.error]
-        return list(dict.fromkeys(told)) + self.unexplained
+        """Why it failed, as far as it did, with the windows where it has some."""
+        told: dict[str, list[Window]] = {}
+        for entry in self.entries:
+            if entry.error:
+                words = entry.error.removeprefix(f"{self.stream.id}: ")
+                told.setdefault(words, []).extend([entry.window] if entry.window else [])
+        return [_of(windows, words) for words, windows in told.items()] + self.unexplained
 
 
 def execute(
@@ -163,20 +171,47 @@ def execute(
     for stretch in planned.stretches:
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, lambda event: _heard(event, stream, on_window))
-        result = job.execute_in_process(
-            run_config=_run_config(stream, config),
-            instance=instance,
-            asset_selection=assets[1:] if replay else assets,
-            tags=in_process_tags(run_id)
-            | {STREAM_TAG: str(stream.id)}
-            | range_tags(definition, stretch),
-            run_id=run_id,
-            raise_on_error=False,
-        )
+        try:
+            result = job.execute_in_process(
+                run_config=_run_config(stream, config),
+                instance=instance,
+                asset_selection=assets[1:] if replay else assets,
+                tags=in_process_tags(run_id)
+                | {STREAM_TAG: str(stream.id)}
+                | range_tags(definition, stretch),
+                run_id=run_id,
+                raise_on_error=False,
+            )
+        except (DBAPIError, IntegrationError) as error:
+            failures[run_id] = _unrecorded(instance, run_id, error)
+            continue
         failures[run_id] = "" if result.success else unexplained(result)
-    with closing(StoreResource().connect()) as connection:
-        entries = of_runs(connection, list(failures))
+    try:
+        with closing(StoreResource().connect()) as connection, translated(stream.id):
+            entries = of_runs(connection, list(failures))
+    except IntegrationError as error:
+        raise error.at(str(stream.id)) from None
     return Outcome(stream, planned.windows, entries, [why for why in failures.values() if why])
+
+
+def _of(windows: list[Window], words: str) -> str:
+    """Words with the windows that they are about, a word that says it already left alone."""
+    if not windows or str(windows[0]) in words:
+        return words
+    more = f" and {len(windows) - 1} more windows" if len(windows) > 1 else ""
+    return f"{windows[0]}{more}: {words}"
+
+
+def _unrecorded(instance: dg.DagsterInstance, run_id: str, error: Exception) -> str:
+    """Why Dagster could not keep its record of a run: its tables are in the database that failed.
+    What the run has committed is told, and it is ended, now if that is possible; else later, as of
+    a process that died."""
+    with suppress(DBAPIError, IntegrationError, psycopg.Error):
+        end_broken(instance, run_id)
+    if isinstance(error, IntegrationError):
+        return str(error)
+    said = str(getattr(error, "orig", None) or error).split("\n")[0]  # the rest quotes a statement
+    return f"the database fails: {said}. {AGAIN}"
 
 
 def _run_config(stream: Reader, config: dict[str, Any]) -> dict[str, Any]:

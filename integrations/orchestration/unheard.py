@@ -14,6 +14,8 @@ from typing import Any, Self
 import dagster as dg
 import psycopg
 from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import DagsterEvent
+from dagster._core.instance.utils import RUNLESS_JOB_NAME
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from integrations.names import StreamId
@@ -57,8 +59,21 @@ def tell_last_commit(instance: dg.DagsterInstance, run_id: str) -> bool:
         evaluation = checks.evaluation(
             name, line.stream, passed=not warned, warn=warned, partition=line.partition
         )
-        instance.report_runless_asset_event(checks.targeted(evaluation, instance))
+        _evaluate(instance, checks.targeted(evaluation, instance), run_id)
     return True
+
+
+def _evaluate(
+    instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation, run_id: str
+) -> None:
+    """Reports a check as the run's own. Of those without a run Dagster's storage takes one for each
+    partition, and refuses the second for good."""
+    event = DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        job_name=RUNLESS_JOB_NAME,
+        event_specific_data=evaluation,
+    )
+    instance.report_dagster_event(event, run_id)
 
 
 def _tell_feed(

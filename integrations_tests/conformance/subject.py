@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from integrations.connector_template import loading, pull
 from integrations.connector_template.config_schema import SANDBOX
-from integrations.connector_template.connector import BoundStream, Connector
+from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.run import Run
 from integrations.names import StreamId, Window
 from integrations.sandbox.faults import Fault
@@ -46,6 +46,11 @@ class Subject:
     def streams(self) -> list[BoundStream]:
         """The streams of the sandbox connection."""
         return [s for s in self.connector.streams() if s.id.connection == SANDBOX]
+
+    @property
+    def feeds(self) -> list[BoundFeed]:
+        """The feeds of the sandbox connection."""
+        return [f for f in self.connector.feeds() if f.id.connection == SANDBOX]
 
     @property
     def windowed(self) -> list[BoundStream]:

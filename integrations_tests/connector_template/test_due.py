@@ -90,6 +90,20 @@ def test_windows_are_due_that_nobody_pulled_or_that_change_yet(
     assert due(stream, connection, now=NOW) == expected
 
 
+def test_a_window_is_due_again_that_had_passed_by_our_clock_only(
+    connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    """By the source's clock its pull began before its end: what came later is not in it."""
+    stream = bound(read_connector(write(tmp_path / "florist", FED)), "main/orders")
+    by_ours = landing(DAYS[4].end + timedelta(minutes=30))
+    early = DAYS[2].end - timedelta(minutes=30)
+    for window in DAYS:
+        said_at = early if window == DAYS[2] else NOW
+        reach(connection, stream.id, window=window, landing=by_ours, said_at=said_at)
+
+    assert due(stream, connection, now=NOW) == [DAYS[2:3]]
+
+
 @pytest.mark.parametrize(
     ("checked", "expected"),
     [(None, True), (timedelta(minutes=59), True), (timedelta(minutes=30), False)],

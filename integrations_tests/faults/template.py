@@ -2,12 +2,14 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -34,12 +36,44 @@ class Place:
     home: Path
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a child is asked to do: a `verb` of child.py on what `select` names, at the time `now`.
+
+    `connectors` is a folder of them (the warm process's own where it is empty), `step` how many
+    records the landings of a cursor or a feed hold (0: as in the product), `days` and `resume` are
+    a backfill's.
+    """
+
+    verb: str = "sync"
+    select: tuple[str, ...] = SELECT
+    now: datetime = NOW
+    connectors: str = ""
+    step: int = 0
+    days: tuple[str, str] = ("", "")
+    resume: bool = False
+
+
+SYNC = Task()
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a child is killed: so many seconds after its nth event of that name (None: of any). At
+    a name that is all, and 0 seconds, it stands still there; nth 0 is its very beginning."""
+
+    barrier: str | None = None
+    nth: int = 1
+    seconds: float = 0.0
+
+
 @dataclass
 class Template:
-    """The warm process. `runs` counts its children: the clock of each starts a minute later."""
+    """The warm process. `runs` counts the children of each place: the clock of each starts a minute
+    later."""
 
     process: "subprocess.Popen[bytes]"
-    runs: int = field(default=0)
+    runs: "Counter[Path]" = field(default_factory=Counter)
 
     @classmethod
     def start(cls, folder: Path) -> Self:
@@ -64,49 +98,70 @@ class Template:
 
     def prepare(self, place: Place) -> None:
         """Makes Dagster's tables."""
-        self._ask(place, select=())
+        self._ask(place, Task(select=()))
         assert self._hears() == {"ended": 0}, log(place)
 
     def sync(self, place: Place) -> None:
         """A sync that nobody disturbs."""
-        self._ask(place, select=SELECT)
-        assert self._hears() == {"ended": 0}, log(place)
+        self.does(place, SYNC)
+
+    def does(self, place: Place, task: Task) -> list[str]:
+        """A child that nobody disturbs; the barriers that it came to, one by one."""
+        self._ask(place, task)
+        said = self._hears()
+        met = said.get("met", [])
+        if "met" in said:
+            said = self._hears()
+        assert said == {"ended": 0}, (said, log(place))
+        return list(met)
 
     def killed_at(self, place: Place, barrier: str, nth: int = 1) -> None:
         """A sync that is killed while it stands at the nth event of that name."""
-        self._ask(place, select=SELECT, barrier=barrier, nth=nth, pause=True)
-        said = self._hears()
-        assert said.get("at") == barrier, (said, log(place))
-        os.kill(said["pid"], signal.SIGKILL)
-        assert self._hears() == {"ended": -signal.SIGKILL}
+        assert self.killed(place, SYNC, Kill(barrier, nth)), log(place)
 
     def killed_after(self, place: Place, nth: int, seconds: float) -> bool:
         """A sync that is killed so long after its nth event of any name; False when it had come to
         its end by then."""
-        self._ask(place, select=SELECT, barrier=None, nth=nth, pause=False)
-        said = self._hears()
-        if "ended" in said:
-            return False
-        time.sleep(seconds)
-        # The warm process reaps it and says so: until then the pid cannot be another's.
-        os.kill(said["pid"], signal.SIGKILL)
-        return self._hears() == {"ended": -signal.SIGKILL}
+        return self.killed(place, SYNC, Kill(None, nth, seconds))
 
-    def _ask(self, place: Place, **wanted: Any) -> None:
-        self.runs += 1
-        began_at = NOW + timedelta(minutes=self.runs)
+    def killed(self, place: Place, task: Task, kill: Kill) -> bool:
+        """A child that is killed; False when it had come to its end by then, which is a good one."""
+        pause = kill.barrier is not None and not kill.seconds
+        self._ask(
+            place, task, tell=not kill.nth, barrier=kill.barrier, nth=kill.nth, pause=pause
+        )  # fmt: skip
+        said = self._hears()
+        if "ended" not in said:
+            assert kill.barrier in (None, said["at"]), said
+            # Until the warm process says that it reaped it the pid cannot be another's.
+            if not self._ends_within(kill.seconds):
+                with suppress(ProcessLookupError):
+                    os.kill(said["pid"], signal.SIGKILL)
+            said = self._hears()
+        assert said in ({"ended": 0}, {"ended": -signal.SIGKILL}), (said, log(place))
+        return said != {"ended": 0}
+
+    def _ends_within(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        return bool(ready)
+
+    def _ask(self, place: Place, task: Task, **kill: Any) -> None:
+        self.runs[place.home] += 1
+        began_at = task.now + timedelta(minutes=self.runs[place.home])
         job = {
             "environment": {
                 "INTEGRATIONS_HOME": str(place.home),
                 "INTEGRATIONS_DATABASE_URL": place.database,
             },
             "log": str(place.home / "sync.log"),
-            "pages": NOW.isoformat(),
+            "pages": task.now.isoformat(),
             "landings": began_at.isoformat(),
+            "tell": False,
             "nth": 0,
         }
+        job |= asdict(task) | {"now": None} | kill
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(job | wanted).encode() + b"\n")
+        self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()
 
     def _hears(self) -> dict[str, Any]:

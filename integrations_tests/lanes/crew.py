@@ -80,12 +80,12 @@ class Account:
 @dataclass(frozen=True)
 class Job:
     """One verb on one stream: `sync` of a window (None: of all), `turn` of the feed, `land`,
-    `load` of what is landed, `replay` of windows. `kill_at` counts audit events."""
+    `load` of what is landed, `replay` of windows. `kill_at` counts audit events, or names one."""
 
     verb: str
     stream: str = "events"
     windows: tuple[Window | None, ...] = (None,)
-    kill_at: int | None = None
+    kill_at: int | str | None = None
 
     def do(self, lanes: Lanes) -> None:
         stream = lanes.stream(self.stream) if self.verb != "turn" else None
@@ -180,14 +180,16 @@ class _Killer:
     """Kills this process at the audit event it is set to."""
 
     def __init__(self) -> None:
-        self.left: int | None = None
+        self.at: int | str | None = None
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, arguments: Sequence[object]) -> None:
-        if self.left is not None and event.startswith("integrations."):
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if self.at is None or not event.startswith("integrations."):
+            return
+        if isinstance(self.at, int):
+            self.at -= 1
+        if self.at in (0, event.partition(".")[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _work(account: Account, pipe: Connection, name: str) -> None:
@@ -196,11 +198,11 @@ def _work(account: Account, pipe: Connection, name: str) -> None:
     with account.lanes(name) as lanes, suppress(EOFError):
         while True:
             job = pipe.recv()
-            killer.left = job.kill_at
+            killer.at = job.kill_at
             try:
                 job.do(lanes)
             except Exception:  # noqa: BLE001  # the test says it
                 pipe.send(traceback.format_exc())
             else:
-                killer.left = None
+                killer.at = None
                 pipe.send(None)

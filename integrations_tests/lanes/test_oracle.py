@@ -34,6 +34,8 @@ WINDOWED, FULL = ("charges", "refunds"), ("customers", "payouts")
 MOST, ALL = ("charges", "customers"), (*WINDOWED, *FULL)
 CLOCKS_S = (0.0, 0.0, 90.0, -1.5, 3_600.0, -7_200.0)
 """By what our clock may be off; the source's never is."""
+LAST = "committing"
+"""Where a process dies with the most to lose."""
 TOLERANCE_S = 5.0
 """What the source's clock is believed by may be off by so much, and the truth is not."""
 
@@ -97,17 +99,37 @@ class History:
         return tuple(self.random.sample(windows, min(len(windows), self.random.randint(1, 2))))
 
     def catch_up(self) -> None:
-        """What a schedule does a day later: no window that is green is pulled again."""
+        """What a schedule does a day later: no window that is green is pulled again. Everything
+        dies once with its rows made and not committed, and has something to lose then."""
+        self._last_words()
         self.clock.put_on(days=1)
+        self._dies(Job("turn", kill_at=LAST))
         self.lanes.turn()
-        now = self.clock()
         for name in self.kinds:
-            stream = self.lanes.stream(name)
-            stretches = due(stream, self.lanes.connection, now=now)
-            self.lanes.connection.rollback()
-            wanted = chain.from_iterable(stretches) if name in WINDOWED else [None]
-            for window in wanted:
+            for window in self._due(name):
+                self._dies(Job("sync", name, (window,), LAST))
+            for window in self._due(name):
                 self.lanes.sync(name, window, accept=True)
+
+    def _last_words(self) -> None:
+        """Changes that only events tell of, and objects that only windows and full readings do."""
+        for ident in sorted(self.life.truth("charges")):
+            self.life.change("charges", ident, description="Laatste woord")
+        with self.life.quiet():
+            for name in self.kinds:
+                self.life.create(name)
+
+    def _dies(self, job: Job) -> None:
+        killed = self.crew.killed
+        self.crew.give(job, most=1)
+        self.crew.finish()
+        assert self.crew.killed == killed + 1, job
+
+    def _due(self, name: str) -> list[Window | None]:
+        """What is due of a stream: windows, or the whole of it once."""
+        stretches = due(self.lanes.stream(name), self.lanes.connection, now=self.clock())
+        self.lanes.connection.rollback()
+        return [*chain.from_iterable(stretches)] if name in WINDOWED else [None for _ in stretches]
 
     def read_all(self) -> None:
         """Everything once more."""

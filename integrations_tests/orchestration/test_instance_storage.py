@@ -1,8 +1,11 @@
 """Dagster's instance, made from the repository's dagster.yaml with nothing set."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from dagster import DagsterInstance
 from dagster._core.instance import InstanceRef
@@ -49,6 +52,7 @@ def test_an_instance_needs_no_configuration(project: Path, database: str) -> Non
     """Runs and events go to schema dagster, logs under the home; nothing else appears."""
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(project))) as instance:
         assert instance.get_runs_count() == 0
+        assert instance.run_storage.should_autocreate_tables  # type: ignore[attr-defined]
         assert isinstance(instance.compute_log_manager, ComputeLogs)
         log = instance.compute_log_manager.get_captured_local_path(["run", "step"], "out")
         assert Path(log).is_relative_to(project / ".integrations" / "logs")
@@ -70,4 +74,26 @@ def test_a_reference_makes_the_same_instance(project: Path, database: str) -> No
     assert password not in handed
     with DagsterInstance.from_ref(deserialize_value(handed, InstanceRef)) as again:
         assert again.get_runs_count() == 0
+        assert not again.run_storage.should_autocreate_tables  # type: ignore[attr-defined]
         assert serialize_value(again.get_ref()) == handed
+
+
+def test_what_a_step_prints_is_kept_and_starts_no_process(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both streams, also where they are written by descriptor, as libraries in C do; afterwards
+    they lead where they did."""
+    before = psutil.Process().children()
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(project))) as instance:
+        logs = instance.compute_log_manager
+        with logs.capture_logs(["run", "compute_logs", "step"]):
+            print("printed")
+            os.write(sys.stdout.fileno(), b"written\n")
+            print("warned", file=sys.stderr)
+            during = psutil.Process().children()
+        print("after")
+        found = logs.get_log_data(["run", "compute_logs", "step"])
+        assert (found.stdout, found.stderr) == (b"printed\nwritten\n", b"warned\n")
+        assert logs.is_capture_complete(["run", "compute_logs", "step"])
+    assert during == before
+    assert capfd.readouterr() == ("after\n", "")

@@ -181,6 +181,18 @@ def test_what_a_dead_run_becomes(
     assert run.status == becomes
 
 
+def test_a_run_that_cannot_be_found_by_its_tags(
+    instance: dg.DagsterInstance,
+    project: tuple[Path, str, dg.DagsterInstance],
+    processes: dict[str, int],
+) -> None:
+    """Its process died while Dagster wrote it down."""
+    add_run(instance, Status.NOT_STARTED, tags_of(processes["ended"], OTHER), OTHER)
+    with connect(project[1], autocommit=True) as connection:
+        assert connection.execute("DELETE FROM dagster.run_tags").rowcount
+    assert runs.fail_dead_runs(instance) == [OTHER]
+
+
 @pytest.mark.parametrize(("process", "dead"), [("living", False), ("zombie", True)])
 def test_a_run_that_waits_for_its_step(
     instance: dg.DagsterInstance, processes: dict[str, int], process: str, dead: bool

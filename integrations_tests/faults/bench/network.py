@@ -1,0 +1,315 @@
+"""The faults of the network and of the source: what the proxy does between us and any twin.
+
+*Once* is a fault that passes: it meets two requests from the second page on. *For good* is one that
+stays until it is lifted. What a page leaves out without a sign cannot be seen by anybody who reads
+it; who brings it right, or that nobody does, is said beside each of these.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from email.utils import format_datetime
+
+from integrations_tests.faults.bench import pages, proxy
+from integrations_tests.faults.bench.cases import KINDS, Case, Fate, Kind, Plant
+from integrations_tests.faults.bench.proxy import Answer, Exchange, Fault
+from integrations_tests.faults.bench.rig import LISTS, Rig
+
+HTML = "text/html; charset=utf-8"
+LOGIN = b"<!DOCTYPE html><html><title>Sign in</title><body>Please sign in.</body></html>"
+NO_JSON = "the answer is no JSON"
+NO_ANSWER = "brought no whole answer"
+
+
+def once(fault: Fault, *, times: int = 2) -> Plant:
+    """The fault for so many requests, from the second page on."""
+    return lambda rig: rig.proxy.planted(fault, path=LISTS[rig.kind], after=1, times=times)
+
+
+def for_good(fault: Fault) -> Plant:
+    """The fault for every page, until it is lifted."""
+    return lambda rig: rig.proxy.planted(fault, path=LISTS[rig.kind])
+
+
+@contextmanager
+def refused(rig: Rig) -> Iterator[None]:
+    """Nobody listens."""
+    rig.proxy.refuse()
+    try:
+        yield
+    finally:
+        rig.proxy.lift()
+
+
+def passing(
+    group: str, faults: Mapping[str, tuple[Fault, str]], *, kinds: tuple[Kind, ...] = KINDS
+) -> Iterator[Case]:
+    """Faults that may pass: once they are got over, for good they are red, and quote."""
+    for name, (fault, quoted) in faults.items():
+        yield Case(
+            name=f"{name}, once", group=group, kinds=kinds, plant=once(fault), expect="recovered"
+        )
+        yield Case(
+            name=f"{name}, for good", group=group, kinds=kinds, plant=for_good(fault),
+            expect="red", quoted=quoted,
+        )  # fmt: skip
+
+
+_ALIKE: tuple[Kind, ...] = ("window", "cursor")
+"""The kinds for what transport takes as it takes another fault, which all kinds meet."""
+
+
+CONNECTION = (
+    Case(name="refused, for a while", group="connection", plant=once(proxy.refuse(3.0), times=1), expect="recovered"),
+    Case(name="refused, for good", group="connection", plant=refused, expect="red", quoted=NO_ANSWER),
+    *passing(
+        "connection",
+        {
+            "reset": (proxy.reset, NO_ANSWER),
+            "closed without an answer": (proxy.hang_up, NO_ANSWER),
+            "cut in the headers": (proxy.cut_in_the_head, NO_ANSWER),
+            "cut in the body": (proxy.cut, NO_ANSWER),
+            "ended in the body": (proxy.end_early, NO_ANSWER),
+            "not HTTP": (proxy.garbage, NO_ANSWER),
+        },
+    ),
+)  # fmt: skip
+
+SLOW = (
+    *passing(
+        "slow",
+        {
+            "stalled before the headers": (proxy.stall, NO_ANSWER),
+            "stalled in the body": (proxy.stall_in_body, NO_ANSWER),
+            "dripping for too long": (proxy.drip(1.5), "was still sending after 0.5 s"),
+        },
+    ),
+    Case(name="dripping, and in time", group="slow", plant=once(proxy.drip(0.2)), expect="recovered"),
+)  # fmt: skip
+
+
+def _error(status: int) -> Fault:
+    body = json.dumps({"error": {"message": f"we say {status}"}}).encode()
+    return proxy.answers(status, body, Content_Type="application/json")
+
+
+def _busy(status: int) -> Fault:
+    body = b"<html><body><h1>We are busy</h1></body></html>"
+    return proxy.answers(status, body, Content_Type=HTML)
+
+
+def echoing(status: int) -> Fault:
+    """An error that quotes the key that we sent."""
+
+    def fault(exchange: Exchange) -> None:
+        words = {"error": {"message": f"what is {pages.sent_key(exchange)}?"}}
+        proxy.answers(status, json.dumps(words).encode(), Content_Type="application/json")(exchange)
+
+    return fault
+
+
+STATUS = (
+    *(
+        Case(
+            name=f"{status}, {often}", group="status", plant=plant(_error(status)), expect="red",
+            # Where a position is asked for, "not found" is said of that.
+            quoted="" if status == 404 else f"answered {status}: we say {status}", kinds=kinds,
+        )
+        for status in (400, 401, 403, 404, 409)
+        for often, plant, kinds in (("once", once, ("cursor",)), ("for good", for_good, KINDS))
+    ),
+    *passing(
+        "status",
+        {
+            "429": (_error(429), "answered 429"),
+            "500": (_error(500), "answered 500"),
+            "503 in HTML": (_busy(503), "answered 503"),
+        },
+    ),
+    *passing(
+        "status",
+        {str(status): (_error(status), f"answered {status}") for status in (408, 425)}
+        | {f"{status} in HTML": (_busy(status), f"answered {status}") for status in (502, 504)},
+        kinds=_ALIKE,
+    ),
+    Case(name="204, for good", group="status", plant=for_good(proxy.answers(204)), expect="red", quoted="answered 204"),
+    Case(name="206, for good", group="status", plant=for_good(
+        proxy.changed(lambda answer: replace(answer, status=206))
+    ), expect="red", quoted="answered 206"),
+    Case(name="400 that quotes the key", group="status", plant=for_good(echoing(400)), expect="red", quoted="answered 400"),
+    Case(name="500 that quotes the key", group="status", plant=for_good(echoing(500)), expect="red", quoted="answered 500"),
+)  # fmt: skip
+
+
+def _later(shape: str) -> Fault:
+    return proxy.answers(429, b"slow down", Retry_After=shape)
+
+
+def _dated(seconds: float) -> Fault:
+    """A wait until a moment, by the source's clock."""
+
+    def fault(exchange: Exchange) -> None:
+        until = format_datetime(exchange.proxy.clock() + timedelta(seconds=seconds), usegmt=True)
+        _later(until)(exchange)
+
+    return fault
+
+
+WAITS: Mapping[str, Fault] = {
+    "seconds": _later("4"),
+    "zero": _later("0"),
+    "negative": _later("-5"),
+    "a fraction": _later("1.5"),
+    "a date": _dated(4),
+    "a date in the past": _dated(-3600),
+    "garbage": _later("soon, perhaps"),
+    "empty": _later(""),
+    "more digits than a number has": _later("1e400"),
+}
+TOO_LONG: Mapping[str, Fault] = {
+    "a billion seconds": _later("1000000000"),
+    "sixty digits": _later("9" * 60),
+    "next year": _dated(366 * 86_400),
+}
+_RATED: tuple[Kind, ...] = ("window",)
+"""How long is waited has nothing to do with what is read."""
+
+RETRY_AFTER = (
+    *(
+        Case(name=f"Retry-After: {name}", group="retry-after", kinds=_RATED, plant=once(fault), expect="recovered")
+        for name, fault in WAITS.items()
+    ),
+    *(
+        Case(
+            name=f"Retry-After: {name}", group="retry-after", kinds=_RATED, plant=once(fault),
+            expect="red", quoted="it asks to wait until",
+        )
+        for name, fault in TOO_LONG.items()
+    ),
+)  # fmt: skip
+
+
+def _headed(name: str, value: str) -> Fault:
+    return proxy.changed(lambda answer: answer.header(name, value))
+
+
+def _packed(answer: Answer) -> Answer:
+    return replace(answer, body=gzip.compress(answer.body))
+
+
+def _cut_gzip(answer: Answer) -> Answer:
+    packed = _packed(answer).header("Content-Encoding", "gzip")
+    return replace(packed, body=packed.body[: len(packed.body) // 2])
+
+
+def _longer(answer: Answer) -> Answer:
+    return replace(answer, length=len(answer.body) + 10)
+
+
+def _shorter(answer: Answer) -> Answer:
+    return replace(answer, length=len(answer.body) - 10)
+
+
+def _too_long(exchange: Exchange) -> None:
+    """Says more than it sends, and ends."""
+    exchange.send(_longer(exchange.ask()).wire())
+    exchange.close()
+
+
+BODY = (
+    *passing(
+        "body",
+        {
+            "gzip that is none": (_headed("Content-Encoding", "gzip"), NO_ANSWER),
+            "gzip that is not said": (proxy.changed(_packed), NO_JSON),
+            "gzip cut short": (proxy.changed(_cut_gzip), NO_JSON),
+            "a length too long": (_too_long, NO_ANSWER),
+            # By turns no JSON, and what was left of it in the place of the next answer.
+            "a length too short": (proxy.changed(_shorter), ""),
+            "a login page with 200": (proxy.answers(200, LOGIN, Content_Type=HTML), NO_JSON),
+            "an empty body with 200": (proxy.answers(200), NO_JSON),
+            "half a JSON with 200": (
+                proxy.changed(lambda one: replace(one, body=one.body[: len(one.body) // 2])),
+                NO_JSON,
+            ),
+        },
+    ),
+    Case(name="gzip that is one", group="body", plant=for_good(
+        proxy.changed(lambda one: _packed(one).header("Content-Encoding", "gzip"))
+    ), expect="recovered"),
+    Case(name="JSON called HTML", group="body", plant=for_good(_headed("Content-Type", HTML)), expect="recovered"),
+    Case(
+        name="an error with 200", group="body", expect="red", quoted="where its records should be",
+        plant=for_good(proxy.answers(200, b'{"error": {"message": "no"}}')),
+    ),
+    Case(
+        name="null with 200", group="body", expect="red", quoted="has another shape",
+        plant=for_good(proxy.answers(200, b"null")),
+    ),
+)  # fmt: skip
+
+
+def _all(fate: Fate, **others: Fate) -> Mapping[Kind, Fate]:
+    fates: dict[Kind, Fate] = {"window": fate, "full": fate, "cursor": fate, "feed": fate}
+    return fates | others  # type: ignore[operator, return-value]  # kinds, all of them
+
+
+CIRCLE = "goes in a circle"
+ASCENDING = "not in ascending order"
+NOBODY = (
+    "Nobody can see it: the page is whole and in order. A window's is brought by the feed, a full"
+    " list's by the next reading; of a cursor or a feed it is lost until `sync --full`."
+)
+CUT_OFF = (
+    "The list says that it has ended. A cursor and a feed go on from where it did; a window's rest"
+    " is brought by the feed, and a full list that misses a tenth trips the brake."
+)
+
+PAGES = (
+    Case(name="page 1 for ever", group="pages", plant=for_good(pages.repeat(1)), expect="red", quoted=CIRCLE),
+    Case(name="page 1 once again", group="pages", plant=for_good(pages.repeat(1, 1, 2, 3, 4)), expect="red", quoted=CIRCLE),
+    Case(name="pages 2 and 3 swapped", group="pages", plant=for_good(pages.repeat(1, 3, 2, 3)), expect="red"),
+    Case(name="a page skipped", group="pages", plant=once(pages.skip, times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
+    Case(name="a record swallowed", group="pages", plant=once(pages.page(pages.swallow_inside), times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
+    Case(name="the edges of a page swallowed", group="pages", plant=once(pages.page(pages.swallow_edges), times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
+    Case(name="an empty page with more behind it", group="pages", plant=once(pages.page(pages.empty), times=1), expect=_all("red", cursor="unpromised"), why="A filtered list may have empty pages, so where the next address does not depend on records nobody can see it.", quoted="the page is empty, yet"),
+    Case(name="an end before the end", group="pages", plant=once(pages.page(pages.end_here), times=1), expect=_all("healed", full="red"), why=CUT_OFF),
+    Case(name="nothing at all", group="pages", plant=for_good(pages.page(pages.nothing)), expect=_all("healed", full="red"), why=CUT_OFF),
+    Case(name="records backwards", group="pages", plant=for_good(pages.page(pages.backwards)), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
+    Case(name="one page backwards", group="pages", plant=once(pages.page(pages.backwards), times=1), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
+    Case(name="records twice", group="pages", plant=for_good(pages.page(pages.twice)), expect="recovered"),
+    Case(name="no word of the end", group="pages", plant=for_good(pages.page(pages.without_end)), expect="red"),
+)  # fmt: skip
+
+
+def away(exchange: Exchange) -> None:
+    """A redirect to another host."""
+    to = exchange.proxy.elsewhere + exchange.target
+    proxy.answers(302, Location=to)(exchange)
+
+
+def round_(exchange: Exchange) -> None:
+    """A redirect to itself."""
+    proxy.answers(307, Location=exchange.target)(exchange)
+
+
+def nowhere(exchange: Exchange) -> None:
+    """A redirect to what is no address."""
+    proxy.answers(301, Location="http://[::1/")(exchange)
+
+
+ORIGIN = "the credential is not sent to another origin"
+ELSEWHERE = (
+    Case(name="a redirect to another host", group="elsewhere", plant=once(away), expect="red", quoted=ORIGIN),
+    Case(name="a redirect in a circle", group="elsewhere", plant=for_good(round_), expect="red", quoted="was redirected more than 5 times"),
+    Case(name="a redirect to itself, once", group="elsewhere", plant=once(round_), expect="recovered"),
+    *passing("elsewhere", {"a redirect to nowhere": (nowhere, NO_ANSWER)}),
+    Case(name="a next page at another host", group="elsewhere", kinds=("cursor",), plant=once(pages.elsewhere, times=1), expect="red", quoted=ORIGIN),
+)  # fmt: skip
+
+CASES: tuple[Case, ...] = (
+    *CONNECTION, *SLOW, *STATUS, *RETRY_AFTER, *BODY, *PAGES, *ELSEWHERE,
+)  # fmt: skip

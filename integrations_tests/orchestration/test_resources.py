@@ -1,0 +1,36 @@
+"""What a run's resources give to the layers below."""
+
+import pytest
+
+from integrations.errors import RetryLater
+from integrations.orchestration.resources import ConnectionResource
+from integrations.transport import Ask
+from integrations.transport.rest_request import RestRequest
+from integrations_tests.transport.conftest import Say, Web, web
+
+__all__ = ["web"]
+
+BUSY = Say(status=503)
+LIST = RestRequest.model_validate({"path": "/things", "paging": {"type": "single"}})
+
+
+def test_two_runs_do_not_come_back_together(web: Web) -> None:
+    """Two runs that fail together wait differently, each between half of a ceiling and all of it:
+    the chance that their sessions are given is a real one."""
+    web.answers = [BUSY]
+    account = ConnectionResource(
+        connector="shop",
+        connection="main",
+        base_url=web.url,
+        auth_handler={"type": "none"},
+        transport={"type": "rest", "base_url": web.url, "retry": {"budget_s": 60}},
+    )
+    waited: list[list[float]] = [[], []]
+    for waits in waited:
+        with account.open(sleep=waits.append) as session, pytest.raises(RetryLater):
+            list(session.pages(LIST, ask=Ask()))
+    one, other = waited
+    shared = set(one) & set(other)
+    assert (len(one) >= 5, shared) == (True, set())
+    for waits in waited:
+        assert all(2**n / 2 <= wait <= 2**n for n, wait in enumerate(waits))
