@@ -70,7 +70,10 @@ class Folders:
         """Names of the folders in a folder; none when it does not exist."""
         selector = fs.FileSelector(f"{self._root}/{path}", allow_not_found=True)
         with _translated():
-            found = self._files.get_file_info(selector)
+            try:
+                found = self._files.get_file_info(selector)
+            except FileNotFoundError:  # removed by another process while it was looked into
+                return []
         return [info.base_name for info in found if info.type == fs.FileType.Directory]
 
     def remove(self, path: str, *, first: str) -> None:

@@ -172,11 +172,11 @@ class RestSession:
             ahead.keep(len(wanted))
             for onward in wanted[len(ahead) :]:
                 ahead.put(numbered(number + len(ahead) + 1, onward))
+            position = standing.after(answer, last=not ahead)
             if number > 1:
                 ahead.start()
             # Oldest first: of two events of one second the last one counts.
             records = page.records[::-1] if paging.newest_first else page.records
-            position = standing.after(answer, last=not ahead)
             yield replace(page, records=records, position=position)
             if not ahead:
                 return
