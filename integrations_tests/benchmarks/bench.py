@@ -24,7 +24,6 @@ from integrations.storage.postgres import database_url, stop
 from integrations_tests.benchmarks import source
 from integrations_tests.benchmarks.meter import tree_cpu
 from integrations_tests.benchmarks.processes import Run, Worker
-from integrations_tests.benchmarks.source import PAGE
 
 CONNECTOR = Path(__file__).parent / "connector" / "bench"
 WARMING = 3000
@@ -32,15 +31,21 @@ WARMING = 3000
 OURS = (sys.executable, "-m", "integrations_tests.benchmarks.worker")
 STREAM = "bench/main/payments"
 WARM_STREAM = "bench/warm/payments"
-BY_NUMBER = {"type": "page_number", "total": "total", "size": PAGE}
+
+
+def by_number(size: int) -> dict[str, Any]:
+    """The paging by which pages of so many records can be asked for at once."""
+    return {"type": "page_number", "total": "total", "size": size}
 
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """How the pages are fetched: so many at a time, and with the paging of the file or another."""
+    """How the pages are fetched: so many at a time, of so many records, and with the paging of the
+    file or another; None is as the file says."""
 
     concurrency: int | None = None
     paging: Mapping[str, Any] | None = None
+    size: int | None = None
 
 
 AS_SHIPPED = Way()
@@ -205,5 +210,7 @@ def _write_connector(folder: Path, way: Way, *, url: str, cadence: str = "daily"
         handler["transport"]["concurrency"] = way.concurrency
     if way.paging is not None:
         handler["streams"]["payments"]["request"]["paging"] = dict(way.paging)
+    if way.size is not None:
+        handler["streams"]["payments"]["request"]["params"]["size"] = way.size
     folder.mkdir(mode=0o700, parents=True)
     (folder / CONNECTOR_FILE).write_text(yaml.safe_dump(given))

@@ -205,7 +205,7 @@ def test_many_pages_at_once_are_judged_by_their_speed() -> None:
     one = Medians(10.0, 1.0, 1.0, 200.0, 100.0)
     found = {
         ("50 ms, one at a time", "ours", 1000): one,
-        ("50 ms, 8 at once", "ours", 1000): Medians(5.0, 1.0, 1.0, 200.0, 100.0),
+        ("50 ms, 4 at once", "ours", 1000): Medians(5.0, 1.0, 1.0, 200.0, 100.0),
     }
     assert [(v.figure, v.kept) for v in verdicts(found)] == [(2.0, False)]
 

@@ -18,7 +18,7 @@ NOTHING_LIMIT_S = 0.3
 SPEED_LIMIT = 2.5
 SOURCE, SOURCE_LIMIT = "source", 500_000
 """How many records a second a client must get that drops them: what is slower would be measured."""
-ONE, MANY = "50 ms, one at a time", "50 ms, 8 at once"
+ONE, MANY = "50 ms, one at a time", "50 ms, 4 at once"
 
 Key = tuple[str, str, int]
 """Mode, whose, records."""
@@ -133,7 +133,7 @@ def _others(found: Mapping[str, Medians]) -> list[Verdict]:
         told.append(Verdict("nothing new: CPU-s", found["nothing"].client_cpu, NOTHING_LIMIT_S))
     if ONE in found and MANY in found:
         speed = found[ONE].seconds / found[MANY].seconds
-        told.append(Verdict("50 ms: 8 at once to one", speed, SPEED_LIMIT, at_least=True))
+        told.append(Verdict("50 ms: 4 at once to one", speed, SPEED_LIMIT, at_least=True))
     return told
 
 
