@@ -75,11 +75,11 @@ def tree_cpu(pid: int) -> float:
 
 def _children(pid: int) -> list[int]:
     """Who lives of a process's children, of whichever of its threads."""
-    return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text().split()
-    ]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            found += map(int, task.read_text().split())
+    return found
 
 
 def _times(pid: int) -> tuple[int, int, int, int]:
