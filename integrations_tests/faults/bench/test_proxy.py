@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -255,14 +255,19 @@ def test_another_host_keeps_what_it_hears(one: Proxy) -> None:
     assert (one.heard(KEY), one.strangers) == ([one.elsewhere], 1)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it holds, for two seconds at the most."""
+    until = time.monotonic() + 2
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
 def test_who_hangs_up_while_it_stalls_is_let_go(one: Proxy) -> None:
     """No thread waits for a client that is gone."""
     with one.planted(proxy.stall):
         with connected(one) as client:
             ask(client)
-            time.sleep(0.05)
+            wait_for(lambda: bool(one._door._open))
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        until = time.monotonic() + 2
-        while one._door._open and time.monotonic() < until:
-            time.sleep(0.005)
-        assert not one._door._open
+        wait_for(lambda: not one._door._open)
