@@ -149,3 +149,22 @@ def test_any_bytes_are_read_or_refused(records: list[bytes]) -> None:
     whole = parsed.columns["id"].to_pylist().count("good")
     assert whole == records.count(GOOD)
     assert len(parsed.rows) + len(parsed.unread) == len(records)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(RECORDS, min_size=2, max_size=4))
+def test_what_a_parser_has_read_before_changes_no_answer(batches: list[list[object]]) -> None:
+    """It remembers where records were wrong, to be faster: one that remembers nothing agrees."""
+    used = Parser(PATHS)
+    for batch in batches:
+        records = pa.array(map(msgspec.json.encode, batch), pa.binary())
+        assert used.parse(records) == Parser(PATHS).parse(records)
+
+
+def test_a_record_that_was_wrong_elsewhere_before_is_named_alike() -> None:
+    """With the first of its faults, and not with the one that is suspected."""
+    used, wrong = Parser(PATHS), b'{"id":5,"amount":"x"}'
+    for record in (b'{"amount":"x"}', wrong):
+        read = used.parse(pa.array([GOOD, record], pa.binary()))
+    assert read == parse(GOOD, wrong)
+    assert read.unread[0].path == "id"
