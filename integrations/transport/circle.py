@@ -3,8 +3,6 @@
 Servers that ignore a cursor which they do not know give the first page for ever.
 """
 
-import hashlib
-
 from integrations.errors import StopStream
 from integrations.transport import Page
 from integrations.transport.http import Params
@@ -15,12 +13,13 @@ _MOST_EMPTY_PAGES = 1_000  # in a row: a filtered list may have some, no list ha
 class Circle:
     """The guard of one pull; sees also a circle that ever new cursors hide.
 
-    Keeps a digest per page, not the pages.
+    Keeps a hash per page, not the pages: 64 bits of the interpreter's own, which cost a fraction
+    of a cryptographic one. That two different pages of a pull share one is not to be expected.
     """
 
     def __init__(self) -> None:
-        self._requests: set[bytes] = set()
-        self._contents: set[bytes] = set()
+        self._requests: set[int] = set()
+        self._contents: set[int] = set()
         self._empty = 0
 
     def asked(self, target: str, params: Params) -> None:
@@ -44,8 +43,8 @@ class Circle:
             )
 
 
-def _known(content: bytes | memoryview, seen: set[bytes]) -> bool:
-    digest = hashlib.sha256(content).digest()
-    known = digest in seen
-    seen.add(digest)
+def _known(content: bytes | memoryview, seen: set[int]) -> bool:
+    hashed = hash(content)
+    known = hashed in seen
+    seen.add(hashed)
     return known

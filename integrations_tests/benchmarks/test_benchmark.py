@@ -5,6 +5,7 @@ import json
 import math
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -199,6 +200,20 @@ def test_a_slope_is_what_a_million_records_more_cost() -> None:
 def test_a_promise_that_is_missed_is_named(large: tuple[float, float], missed: list[str]) -> None:
     found = medians([made("fresh", 500_000, 4.0, 200.0), made("fresh", 2_000_000, *large)])
     assert [one.name for one in verdicts(found) if not one.kept] == missed
+
+
+@pytest.mark.parametrize(("dlt", "kept"), [(62.0, False), (70.0, True), (124.0, True)])
+def test_a_slow_machine_is_slow_for_dlt_too(dlt: float, kept: bool) -> None:
+    """16 CPU-seconds a million are too many where dlt needs 62, and not where it needs 70."""
+    rounds = [made("fresh", size, 16 * size / 1_500_000, 200.0) for size in (500_000, 2_000_000)]
+    theirs = [
+        replace(made("fresh", size, dlt * size / 1_500_000, 200.0), whose="dlt")
+        for size in (500_000, 2_000_000)
+    ]
+    (verdict,) = [one for one in verdicts(medians(rounds + theirs)) if "CPU-s" in one.name]
+    assert math.isclose(verdict.figure, 16.0)
+    assert math.isclose(verdict.limit, 15.0 * dlt / 62.0)
+    assert verdict.kept is kept
 
 
 def test_many_pages_at_once_are_judged_by_their_speed() -> None:
