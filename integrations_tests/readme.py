@@ -11,7 +11,7 @@ import click
 from integrations.canonical import ENTITIES
 from integrations.cli import main
 from integrations.transformation.rule import Rule
-from integrations.transformation.rules import FieldRule
+from integrations.transformation.rules import OneRule
 from integrations.transport import paging
 
 FILE = Path(__file__).parent.parent / "README.md"
@@ -46,7 +46,7 @@ def rules() -> str:
 
 
 def _rule_models() -> list[type[Rule]]:
-    union = get_args(FieldRule)[0]
+    union = get_args(OneRule)[0]
     models = [get_args(member)[0] for member in get_args(union)]
     return [model for model in models if inspect.isclass(model) and issubclass(model, Rule)]
 

@@ -100,11 +100,12 @@ def _cell(value: object) -> str:
     return text
 
 
-def _source(field: BoundField) -> str:
-    """The function, and the whole file that it stands in: it may call others there."""
-    function = field.rule.function if isinstance(field.rule, PythonFunction) else None
-    if function is None:
-        return ""
-    file = inspect.getsourcefile(function)
-    around = Path(file).read_text(encoding="utf-8") if file else ""
-    return f"{function.__qualname__}\n{around}"
+def _source(field: BoundField) -> list[str]:
+    """The functions, each with the whole file that it stands in: it may call others there."""
+    found = []
+    for rule in field.rule.every():
+        if isinstance(rule, PythonFunction) and (function := rule.function) is not None:
+            file = inspect.getsourcefile(function)
+            around = Path(file).read_text(encoding="utf-8") if file else ""
+            found.append(f"{function.__qualname__}\n{around}")
+    return found

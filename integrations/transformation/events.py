@@ -87,6 +87,8 @@ class EventShape(BaseModel):
         yield self.key, WORD
 
     def _mistakes(self) -> Iterator[str]:
+        if self.moment and not self.moment.reads():
+            yield f"`at` needs `from`: where the moment of type {self.moment.name} stands"
         if self.deleted and not self.type:
             yield "`deleted` is a pattern for the event's `type`, whose place is missing"
         if isinstance(self.at, EpochSeconds) and self.precision == "exact":

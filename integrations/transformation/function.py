@@ -57,7 +57,6 @@ class PythonFunction(Rule):
         return self._function
 
     def using(self, functions: Mapping[str, Function]) -> "PythonFunction":
-        """The rule with its function; raises `KeyError` where there is none of that name."""
         rule = self.model_copy()
         rule._function = functions[self.call]
         return rule

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
+import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from integrations.names import NAME
+from integrations.transformation.chain import Misfit
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
 from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
-from integrations.transformation.rules import FieldRule, as_rule
+from integrations.transformation.rules import FieldRule, settle
 from integrations.transformation.values import Constant
 
 if TYPE_CHECKING:
@@ -129,20 +131,19 @@ class _Binding:
             if rule is not None:
                 yield BoundField(column, rule)
 
-    def _rule(self, at: Path, column: "EntityColumn", given: str | Rule) -> Rule | None:
-        rule = as_rule(given, wanted=column.type)
-        if rule is None:
-            self._note(
-                at,
-                f"`{column.name}` is {TYPE_WORDS[column.type]}: it needs a rule, not a path alone",
-            )
-        elif column.type not in rule.gives or not _fits(rule, column):
-            took = f"`{column.name}` takes {TYPE_WORDS[column.type]}"
-            self._note(at, f"{took}, which the rule {rule.name} does not give")
-        else:
+    def _rule(self, at: Path, column: "EntityColumn", given: Any) -> Rule | None:
+        told = f"`{column.name}` takes {TYPE_WORDS[column.type]}"
+        rule = self._settled(at, given, column.type, told=told)
+        if rule is not None:
             self._words(at, column, rule)
-            return self._ready(at, rule)
-        return None
+        return None if rule is None else self._ready(at, rule)
+
+    def _settled(self, at: Path, given: Any, wanted: pa.DataType, *, told: str) -> Rule | None:
+        try:
+            return settle(given, wanted, told=told)
+        except Misfit as error:
+            self._note((*at, *error.at), str(error))
+            return None
 
     def _words(self, at: Path, column: "EntityColumn", rule: Rule) -> None:
         strange = sorted(set(rule.words()) - set(column.allowed)) if column.allowed else []
@@ -153,21 +154,21 @@ class _Binding:
     def _ready(self, at: Path, rule: Rule) -> Rule | None:
         """The rule with its function, once what it reads agrees with what others read."""
         self._read(rule.reads(), at)
-        if not isinstance(rule, PythonFunction):
-            return rule
-        if rule.call in self.functions:
-            return rule.using(self.functions)
-        self._note(at, f"transformer.py beside the file has no function {rule.call!r}")
-        return None
+        calls = [part.call for part in rule.every() if isinstance(part, PythonFunction)]
+        unknown = [call for call in calls if call not in self.functions]
+        for call in unknown:
+            self._note(at, f"transformer.py beside the file has no function {call!r}")
+        return None if unknown else rule.using(self.functions)
 
     def _key(self) -> Iterator[Rule]:
         for number, given in enumerate(self.mapping.key):
             at: Path = ("key", number)
-            rule = as_rule(given, wanted=TEXT)
-            if rule is None or TEXT not in rule.gives or isinstance(rule, Constant):
+            if _can_be_key(given):
+                rule = self._settled(at, given, TEXT, told="a key is text")
+                if rule is not None and (ready := self._ready(at, rule)) is not None:
+                    yield ready
+            else:
                 self._note(at, "a key is made of strings or whole numbers of the record")
-            elif (ready := self._ready(at, rule)) is not None:
-                yield ready
 
     def _read(self, wanted: Mapping[str, Kind], at: Path) -> None:
         for path, kind in wanted.items():
@@ -190,8 +191,11 @@ class _Binding:
         self.mistakes.append((at, message))
 
 
-def _fits(rule: Rule, column: "EntityColumn") -> bool:
-    return not isinstance(rule, Constant) or rule.fits(column.type)
+def _can_be_key(given: Any) -> bool:
+    """Whether a value of a key is made from the record and is text; a chain says more itself."""
+    if isinstance(given, Rule):
+        return given.fits(TEXT) and not isinstance(given, Constant)
+    return True
 
 
 def tangled(paths: Iterable[str]) -> Iterator[str]:

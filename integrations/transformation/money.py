@@ -12,7 +12,7 @@ from pydantic import Field
 
 from integrations.transformation.arrow import Array, array, pc
 from integrations.transformation.kinds import INTEGER, STRING, Kind
-from integrations.transformation.rule import MONEY, Coerced, Columns, Rule, SourcePath
+from integrations.transformation.rule import MONEY, Coerced, Columns, FromOne, SourcePath
 
 _TWO = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
@@ -36,14 +36,14 @@ Exponent = Annotated[int, Field(ge=0, le=9)]
 Code = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
-class MinorUnits(Rule):
+class MinorUnits(FromOne):
     """A whole number of a currency's smallest unit; `currency` is where its code stands, any case.
 
     1210 with `eur` is 12.10, with `jpy` 1210. An amount without a known currency is refused.
     """
 
     type: Literal["minor_units"]
-    source: SourcePath = Field(alias="from")
+    kind: ClassVar = INTEGER
     currency: SourcePath
     exponents: dict[Code, Exponent] = Field(
         default={}, description="Where the source counts other decimals than ISO 4217."
@@ -51,10 +51,10 @@ class MinorUnits(Rule):
     gives: ClassVar = (MONEY,)
 
     def reads(self) -> dict[str, Kind]:
-        return {self.source: INTEGER, self.currency: STRING}
+        return {**super().reads(), self.currency: STRING}
 
-    def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
-        amounts = columns[self.source]
+    def step(self, values: Array, columns: Columns, *, wanted: pa.DataType) -> Coerced:
+        amounts = values
         values = pc.multiply(amounts.cast(pa.decimal128(19, 0)), self._factors(columns)).cast(MONEY)
         bad = pc.and_(pc.is_valid(amounts), pc.is_null(values))
         return Coerced(values, bad, "has no currency whose decimals are known")

@@ -3,9 +3,9 @@
 A rule never fails on data: it marks the values that it cannot take, and the others pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,13 @@ TYPE_WORDS: dict[pa.DataType, str] = {
 }
 """The types of columns in words, for messages and field tables."""
 
+
+def in_words(types: Iterable[pa.DataType]) -> str:
+    """Types for a message: `text, a day or JSON`."""
+    *most, last = (TYPE_WORDS.get(type_, str(type_)) for type_ in types)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 SourcePath = Annotated[
     str,
     Field(
@@ -48,16 +55,32 @@ Columns = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
+class Bad:
+    """Values that could not be taken: `where` is true for them, `reason` ends a sentence that began
+    with the value, `rule` is the name of the rule that could not."""
+
+    where: Array
+    reason: str
+    rule: str
+
+
+@dataclass(frozen=True)
 class Coerced:
     """A rule's answer: the column, and `bad`, true where a value could not be taken.
 
     `bad` is None where all could; a bad value is null in `values`. `reason` says what is wrong with
-    the bad ones, as the end of a sentence that began with the value.
+    the bad ones, as the end of a sentence that began with the value. `before` holds what rules
+    within this one could not take.
     """
 
     values: Array
     bad: Array | None = None
     reason: str = ""
+    before: tuple[Bad, ...] = ()
+
+    def told(self, rule: str) -> tuple[Bad, ...]:
+        """All that could not be taken; `rule` is the name of the one that answered."""
+        return self.before if self.bad is None else (*self.before, Bad(self.bad, self.reason, rule))
 
 
 class Rule(BaseModel):
@@ -77,6 +100,30 @@ class Rule(BaseModel):
         """The values that the rule needs: what kind is expected at which path."""
         raise NotImplementedError
 
+    def fits(self, wanted: pa.DataType) -> bool:
+        """Whether the rule can fill a column of the type."""
+        return wanted in self.gives
+
+    def settled(self, wanted: pa.DataType, settle: "Settle") -> "Rule":
+        """The rule ready to give the type: for those that are made of others, as a file writes
+        them. Raises `Misfit` where one of these cannot be what it has to be."""
+        return self
+
+    def inner(self) -> "tuple[Rule, ...]":
+        """The rules that a settled one is made of."""
+        return ()
+
+    def every(self) -> "Iterator[Rule]":
+        """The rule and all that it is made of."""
+        yield self
+        for rule in self.inner():
+            yield from rule.every()
+
+    def using(self, functions: "Mapping[str, Callable[..., Array]]") -> "Rule":
+        """The rule with the functions of the connector's folder, where it calls one; raises
+        `KeyError` where there is none of that name."""
+        return self
+
     def words(self) -> tuple[str, ...]:
         """Every word that the rule can give, where these are known beforehand; else empty."""
         return ()
@@ -86,18 +133,41 @@ class Rule(BaseModel):
         raise NotImplementedError
 
 
-class FromOne(Rule):
-    """Base of the rules that read one value of one kind."""
+Settle = Callable[[Any, pa.DataType], Rule]
+"""Makes a rule that gives the type of a field's value as a file writes it."""
 
-    source: SourcePath = Field(alias="from")
+
+class FromOne(Rule):
+    """Base of the rules that turn one value into another.
+
+    `from` says where the value stands, and `kind` as what it is read there. In a chain only the
+    first rule has a `from`: the others take what the rule before them gives, one of `takes`.
+    """
+
+    source: SourcePath | None = Field(default=None, alias="from")
     kind: ClassVar[Kind]
+    takes: ClassVar[tuple[pa.DataType, ...]]
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "kind" in cls.__dict__ and "takes" not in cls.__dict__:
+            cls.takes = (cls.kind.arrow,)
 
     def reads(self) -> dict[str, Kind]:
-        return {self.source: self.kind}
+        return {} if self.source is None else {self.source: self.kind}
+
+    def gives_of(self, taken: pa.DataType) -> tuple[pa.DataType, ...]:
+        """The types that the rule can make of a value of the type `taken`, the likeliest first."""
+        return self.gives
 
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
-        return self.coerce(columns[self.source], wanted=wanted)
+        assert self.source is not None, "a rule without `from` stands behind another"
+        return self.step(columns[self.source], columns, wanted=wanted)
+
+    def step(self, values: Array, columns: Columns, *, wanted: pa.DataType) -> Coerced:
+        """The column made of `values`; for rules that look at further values of the record."""
+        return self.coerce(values, wanted=wanted)
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
-        """The column; the base takes the values as they were read."""
+        """The column; the base takes the values as they are."""
         return Coerced(values)

@@ -1,13 +1,14 @@
 """All rules of the `transformer` part, as one type that a file's values are read into.
 
-A bare path (`customer_id: customer`) is the default rule of the column's type.
+A bare path (`customer_id: customer`) is the default rule of the column's type; a list is a chain.
 """
 
 from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import Discriminator, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from integrations.transformation.chain import Chain, Link, Misfit, linked
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.money import MinorUnits
 from integrations.transformation.rule import (
@@ -19,6 +20,8 @@ from integrations.transformation.rule import (
     MONEY,
     TEXT,
     TIMESTAMP,
+    TYPE_WORDS,
+    FromOne,
     Rule,
     SourcePath,
 )
@@ -37,7 +40,8 @@ from integrations.transformation.values import (
 )
 
 PATH = "path"
-"""Tag of a bare path in pydantic's error locations."""
+CHAIN = "chain"
+"""Tags of a bare path and of a list in pydantic's error locations."""
 
 _TYPES = (
     "boolean, constant, date, decimal, enumeration, epoch_date, epoch_s, id_or_object, integer, "
@@ -48,12 +52,20 @@ _TYPES = (
 def _tag(value: Any) -> str | None:
     if isinstance(value, str):
         return PATH
+    if isinstance(value, list | tuple):
+        return CHAIN
     if isinstance(value, dict):
         return value.get("type")
     return getattr(value, "type", None)
 
 
-FieldRule = Annotated[
+def _several(rules: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(rules) < 2:
+        raise ValueError("a list of rules has two or more; one alone is written without the list")
+    return rules
+
+
+_Rules = (
     Annotated[SourcePath, Tag(PATH)]
     | Annotated[Boolean, Tag("boolean")]
     | Annotated[Constant, Tag("constant")]
@@ -70,13 +82,27 @@ FieldRule = Annotated[
     | Annotated[StringMap, Tag("string_map")]
     | Annotated[Text, Tag("text")]
     | Annotated[Timestamp, Tag("timestamp")]
-    | Annotated[Upper, Tag("upper")],
-    Discriminator(
-        _tag,
-        custom_error_type="rule_type",
-        custom_error_message=f"a rule is a path, or has a `type`: one of {_TYPES}",
-    ),
+    | Annotated[Upper, Tag("upper")]
+)
+_KNOWN = Discriminator(
+    _tag,
+    custom_error_type="rule_type",
+    custom_error_message=f"a rule is a path, or has a `type`: one of {_TYPES}",
+)
+OneRule = Annotated[_Rules, _KNOWN]
+"""A path or a rule."""
+FieldRule = Annotated[
+    _Rules
+    | Annotated[
+        tuple[OneRule, ...],
+        AfterValidator(_several),
+        Field(json_schema_extra={"minItems": 2}),
+        Tag(CHAIN),
+    ],
+    _KNOWN,
 ]
+"""What a file may write for a field: a path, a rule, or a list of rules, each taking what the one
+before it gives."""
 
 MomentRule = Annotated[
     Annotated[SourcePath, Tag(PATH)]
@@ -103,10 +129,50 @@ _DEFAULTS: dict[pa.DataType, tuple[type[Rule], str]] = {
 
 
 def as_rule(given: "str | Rule", *, wanted: pa.DataType) -> Rule | None:
-    """The rule that a file's value stands for; None where a bare path cannot fill the type."""
+    """The rule that a path or a rule stands for; None where a bare path cannot fill the type."""
     if isinstance(given, Rule):
         return given
     if wanted not in _DEFAULTS:
         return None
     rule, name = _DEFAULTS[wanted]
     return rule.model_validate({"type": name, "from": given})
+
+
+def settle(given: Any, wanted: pa.DataType, *, told: str = "") -> Rule:
+    """The rule that a field's value stands for, with its types; `told` says who wants what.
+
+    Raises `Misfit` where it cannot give the type.
+    """
+    told = told or f"{TYPE_WORDS[wanted]} is wanted"
+    if isinstance(given, tuple):
+        ways = _reading(given[0])
+        links = linked(ways, given[1:], wanted=wanted, told=told)
+        return Chain.of(Link(_complete(n, link), link.gives) for n, link in enumerate(links))
+    rule = as_rule(given, wanted=wanted)
+    if rule is None:
+        raise Misfit(f"{told}: it needs a rule, not a path alone")
+    if not rule.fits(wanted):
+        raise Misfit(f"{told}, which the rule {rule.name} does not give")
+    _reads(rule)
+    return rule.settled(wanted, settle)
+
+
+def _reading(given: "str | Rule") -> list[Link]:
+    """The ways in which the first value of a chain can be read."""
+    if isinstance(given, Rule):
+        _reads(given, 0)
+        return [Link(given, type_) for type_ in given.gives if given.fits(type_)]
+    made = ((as_rule(given, wanted=type_), type_) for type_ in _DEFAULTS)
+    return [Link(rule, type_) for rule, type_ in made if rule is not None]
+
+
+def _complete(number: int, link: Link) -> Rule:
+    try:
+        return link.rule.settled(link.gives, settle)
+    except Misfit as error:
+        raise error.below(number) from None
+
+
+def _reads(rule: Rule, *at: int) -> None:
+    if isinstance(rule, FromOne) and rule.source is None:
+        raise Misfit(f"the rule {rule.name} needs `from`: nothing stands before it", *at)

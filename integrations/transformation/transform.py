@@ -18,7 +18,7 @@ from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unf
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.parse import Parsed, Parser
 from integrations.transformation.refusals import Refusals
-from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Coerced, Columns
+from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Bad, Columns
 from integrations.transformation.times import moments
 from integrations.transformation.values import IdOrObject, Integer, Text
 
@@ -176,11 +176,11 @@ class Transformer:
         rule, wanted = field.rule, field.column.type
         rows: Any = parsed.rows
         coerced = rule.apply(parsed.columns, wanted=wanted, rows=len(rows))
-        for bad, reason in _bad(coerced, wanted):
-            for at in positions(pc.indices_nonzero(bad)):
-                told = f"{field.column.name}: {_told(field, parsed.columns, at)} {reason}"
+        for bad in (*coerced.told(rule.name), *_unstorable(coerced.values, wanted, rule.name)):
+            for at in positions(pc.indices_nonzero(bad.where)):
+                told = f"{field.column.name}: {_told(field, parsed.columns, at)} {bad.reason}"
                 row = rows[at].as_py()
-                refusals.add(row, field=field.column.name, rule=rule.name, reason=told)
+                refusals.add(row, field=field.column.name, rule=bad.rule, reason=told)
         return coerced.values
 
     def _checked(self, table: pa.Table, parsed: Parsed, refusals: Refusals) -> pa.Table:
@@ -249,16 +249,13 @@ def _without(table: pa.Table, refusals: Refusals) -> pa.Table:
     return table.filter(pc.invert(refused)).combine_chunks()
 
 
-def _bad(coerced: Coerced, wanted: pa.DataType) -> Iterator[tuple[Array, str]]:
-    """Which values of a column cannot pass, and why: the rule's own, and text with NUL in it."""
-    if coerced.bad is not None:
-        yield coerced.bad, coerced.reason
-    if wanted == TEXT and _holds(coerced.values, b"\x00"):
-        nul = pc.match_substring(coerced.values, "\x00")
-        yield nul, "holds the character NUL, which Postgres cannot store"
-    if wanted == JSON and _holds(text := coerced.values.cast(TEXT), rb"\u0000"):
-        nul = pc.match_substring_regex(text, _NUL)
-        yield nul, "holds the character NUL, which Postgres cannot store"
+def _unstorable(values: Array, wanted: pa.DataType, rule: str) -> Iterator[Bad]:
+    """Text with NUL in it."""
+    reason = "holds the character NUL, which Postgres cannot store"
+    if wanted == TEXT and _holds(values, b"\x00"):
+        yield Bad(pc.match_substring(values, "\x00"), reason, rule)
+    if wanted == JSON and _holds(text := values.cast(TEXT), rb"\u0000"):
+        yield Bad(pc.match_substring_regex(text, _NUL), reason, rule)
 
 
 def _holds(values: Array, needle: bytes) -> bool:

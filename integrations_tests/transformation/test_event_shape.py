@@ -35,6 +35,7 @@ def test_which_streams_are_spoken_to_in_hints(
     [
         ({"type": None}, "`deleted` is a pattern for the event's `type`, whose place is missing"),
         ({"precision": "exact"}, "epoch_s gives whole seconds, so `precision` cannot be exact"),
+        ({"at": {"type": "epoch_s"}}, "`at` needs `from`: where the moment of type epoch_s stands"),
         ({"key": "type"}, "`type` is read as string in one place, as string_or_integer in another"),
         ({"key": "created"}, "`created` is read as integer in one place"),
         ({"kind": "data"}, "`data` is read as a value, yet `data.object.id` lies inside it"),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from integrations.canonical.payment import Payment
 from integrations.transformation.mapping import MappingErrors, StreamMapping
-from integrations.transformation.rules import FieldRule
+from integrations.transformation.rules import OneRule
 from integrations_tests.transformation.things import Thing
 
 BASE: dict[str, Any] = {"entity": "thing", "key": "id", "fields": {"text": "t"}}
@@ -65,7 +65,7 @@ def test_a_mapping_that_fits_binds() -> None:
         (
             {"fields": {"raw": "t"}},
             ("fields", "raw"),
-            "`raw` is bytes: it needs a rule, not a path alone",
+            "`raw` takes bytes: it needs a rule, not a path alone",
         ),
         (
             {"fields": {"word": {"type": "enumeration", "from": "t", "map": {"1": "onn"}}}},
@@ -100,6 +100,36 @@ def test_a_mapping_that_fits_binds() -> None:
             "a key is made of strings or whole numbers of the record",
         ),
         (
+            {"fields": {"text": {"type": "text"}}},
+            ("fields", "text"),
+            "the rule text needs `from`: nothing stands before it",
+        ),
+        (
+            {"fields": {"text": [{"type": "text"}, {"type": "upper"}]}},
+            ("fields", "text", 0),
+            "the rule text needs `from`: nothing stands before it",
+        ),
+        (
+            {"fields": {"text": ["t", {"type": "upper", "from": "t"}]}},
+            ("fields", "text", 1),
+            "only the first rule of a chain reads: no `from` for upper",
+        ),
+        (
+            {"fields": {"text": ["t", {"type": "constant", "value": "x"}]}},
+            ("fields", "text", 1),
+            "the rule constant reads for itself: it can only stand first",
+        ),
+        (
+            {"fields": {"moment": [{"type": "upper", "from": "t"}, {"type": "epoch_s"}]}},
+            ("fields", "moment", 1),
+            "the rule epoch_s takes a whole number; what comes is text",
+        ),
+        (
+            {"fields": {"day": ["t", {"type": "upper"}]}},
+            ("fields", "day"),
+            "`day` takes a day; the chain ends in text",
+        ),
+        (
             {"fields": {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}},
             ("fields", "text"),
             "transformer.py beside the file has no function 'f'",
@@ -111,6 +141,17 @@ def test_a_mistake_is_named_with_its_place(
 ) -> None:
     """The place is the path below the mapping, so that a file's line can be found."""
     assert mistakes(**changes) == [(at, message)]
+
+
+def test_a_chain_reads_its_path_as_its_rules_take_it() -> None:
+    """A bare path is no string of itself: what stands behind it decides."""
+    fields = {"text": ["t", {"type": "upper"}], "moment": ["n", {"type": "epoch_s"}]}
+    bound = StreamMapping.model_validate(BASE | {"fields": fields}).bind(Thing)
+    assert {path: kind.name for path, kind in bound.paths.items()} == {
+        "t": "string",
+        "n": "integer",
+        "id": "string",
+    }
 
 
 def test_all_mistakes_are_found_at_once() -> None:
@@ -135,11 +176,13 @@ def test_required_columns_need_a_rule() -> None:
         ({"fields": {"text": {"from": "t"}}}, ("fields", "text")),
         ({"fields": {"text": 5}}, ("fields", "text")),
         ({"fields": {"text": "a b"}}, ("fields", "text", "path")),
-        ({"fields": {"text": {"type": "text"}}}, ("fields", "text", "text", "from")),
         (
             {"fields": {"text": {"type": "text", "from": "t", "trim": True}}},
             ("fields", "text", "text", "trim"),
         ),
+        ({"fields": {"text": ["t"]}}, ("fields", "text", "chain")),
+        ({"fields": {"text": ["t", ["t", "t"]]}}, ("fields", "text", "chain", 1)),
+        ({"fields": {"text": ["t", {"type": "txt"}]}}, ("fields", "text", "chain", 1)),
         ({"fields": {}}, ("fields",)),
         ({"key": []}, ("key",)),
         ({"deleted": True}, ("deleted",)),
@@ -160,7 +203,7 @@ def test_an_unknown_rule_is_answered_with_those_there_are() -> None:
     with pytest.raises(ValidationError) as caught:
         StreamMapping.model_validate(BASE | {"fields": {"text": {"type": "txt"}}})
     types = caught.value.errors()[0]["msg"].partition("one of ")[2].split(", ")
-    rules = [get_args(member)[-1].tag for member in get_args(get_args(FieldRule)[0])]
+    rules = [get_args(member)[-1].tag for member in get_args(get_args(OneRule)[0])]
     assert types == sorted(set(rules) - {"path"})
 
 

@@ -13,6 +13,7 @@ EPOCH = {"type": "epoch_s", "from": "v"}
 DAY = {"type": "date", "from": "v"}
 EPOCH_DAY = {"type": "epoch_date", "from": "v"}
 WORD = {"type": "enumeration", "from": "v", "map": {"1": "on", "0": "off"}}
+WORD_OF = {"type": "enumeration", "map": {"AN": "on", "AUS": "off"}}
 ID = {"type": "id_or_object", "from": "v"}
 UNITS = {"type": "minor_units", "from": "v", "currency": "c"}
 
@@ -29,6 +30,8 @@ UNITS = {"type": "minor_units", "from": "v", "currency": "c"}
         ("real", "v", 3, 3.0),
         ("yes", "v", False, False),
         ("text", {"type": "upper", "from": "v"}, "eur", "EUR"),
+        ("text", ["v", {"type": "upper"}], "eur", "EUR"),
+        ("word", ["v", {"type": "upper"}, WORD_OF], "an", "on"),
         ("word", WORD, "0", "off"),
         ("word", WORD, None, None),
         ("word", WORD | {"other": "off"}, "what", "off"),
@@ -76,6 +79,8 @@ def test_a_rule_takes_a_value(column: str, rule: Any, value: Any, becomes: Any) 
         ("whole", "v", 2**63, "`v`: expected `int` of at most 64 bits"),
         ("yes", "v", "true", "`v`: expected `bool | null`, got `str`"),
         ("text", "v", "a\x00b", "text: `v` 'a\\x00b' holds the character NUL"),
+        ("word", ["v", {"type": "upper"}, WORD_OF], "a", "word: `v` 'a' is none of AN, AUS"),
+        ("moment", ["v", {"type": "epoch_s"}], 10**12, "lies outside the years 1 to 9999"),
         ("json", "v", {"k": "\x00"}, "holds the character NUL"),
         ("json", "v", {"k": 1}, "`v[...]`: expected `str`, got `int`"),
         ("json", "v", ["k"], "`v`: expected `object | null`, got `array`"),
