@@ -26,13 +26,15 @@ from integrations.transformation.mapping import BoundMapping
 
 @dataclass(frozen=True)
 class BoundStream:
-    """A stream of one connection, with all that its sync needs to know."""
+    """A stream of one connection, with all that its sync needs to know; `folder` is where its file
+    is, None where it has none."""
 
     id: StreamId
     config: ConnectorConfig
     connection: Connection
     stream: Stream
     mapping: BoundMapping
+    folder: Path | None = None
 
     @property
     def feeds(self) -> tuple[str, ...]:
@@ -87,7 +89,8 @@ class Connector:
         for connection, account in self.config.connections.items():
             for name, stream in self.config.sync_handler.streams.items():
                 id_ = StreamId(self.name, connection, name)
-                yield BoundStream(id_, self.config, account, stream, self.mappings[name])
+                mapping = self.mappings[name]
+                yield BoundStream(id_, self.config, account, stream, mapping, self.folder)
 
     def feeds(self) -> Iterator[BoundFeed]:
         """Every feed of every connection."""

@@ -6,6 +6,7 @@ clock) as arguments and know nothing of Dagster.
 
 import json
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from integrations.connector_template import drift
 from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.drift import Drift
 from integrations.connector_template.run import KEPT, Clock, Run
 from integrations.names import StreamId, Window
 from integrations.redaction import redact
@@ -29,19 +32,24 @@ from integrations.storage.tables import ensure_leaf
 from integrations.storage.transaction import Transaction, translated
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transformation.rule import TIMESTAMP
+from integrations.transformation.shape import Shape
 from integrations.transformation.transform import Transformed, Transformer
 
 
 @dataclass
 class Checked:
     """What the canonical layer said of a landing: counts, rows for a preview, and per (field, rule)
-    how many records it refused, with one of the reasons."""
+    how many records it refused, with one of the reasons. `shape` is what the records look like,
+    `strange` the words that the mapping of a column does not know, `drift` what of it is news."""
 
     received: int = 0
     refused: int = 0
     in_window: int = 0
     preview: pa.Table | None = None
     reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    shape: Shape | None = None
+    strange: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    drift: Drift = field(default_factory=Drift)
 
     @property
     def error_rate(self) -> float:
@@ -55,6 +63,8 @@ class Checked:
         if self.preview is None and part.rows.num_rows:
             self.preview = part.rows.slice(0, 10)
         self.refuse(part.refused)
+        for column, words in part.strange.items():
+            self.strange[column].update(words)
 
     def refuse(self, refused: pa.Table) -> None:
         """Notes why records were refused."""
@@ -79,6 +89,8 @@ def transformed(
         sys.audit("integrations.transforming", str(stream.id))
         result = transformer.run(batch.records, seen_at=batch.seen_at)
         found.add(result)
+        if found.shape is not None:
+            found.shape.add(batch.records)
         found.in_window += _in_window(stream, manifest, result.rows)
         yield result
 
@@ -114,12 +126,28 @@ def load(
             return found, None
         table = stream.mapping.entity.table()
         opened = Load(transaction, table, stream.id, order=stream.order)
+        # A replay has nothing new to say of the source.
+        found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
         for part in transformed(stream, manifest, zone=zone, found=found):
             opened.stage(part.rows, refused=part.refused, received=part.received)
         in_window = found.in_window if manifest.window else None
         entry = replace(entry, in_window=in_window)
         said = _said(stream, manifest, run)
-        return found, opened.commit(entry, pin=pin(stream), said=said, accept=run.accept)
+        _judge(stream, manifest, found, connection=connection)
+        broken = "" if run.accept else found.drift.broken
+        if found.shape is not None and not broken:
+            drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
+        line_ = opened.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
+        return found, line_
+
+
+def _judge(
+    stream: BoundStream, manifest: Manifest, found: Checked, *, connection: psycopg.Connection[Any]
+) -> None:
+    if found.shape is not None:
+        found.drift = drift.judged(
+            stream, found.shape, found.strange, manifest.window, connection=connection
+        )
 
 
 def prepare(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:

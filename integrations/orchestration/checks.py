@@ -1,11 +1,13 @@
-"""The three checks of a stream, and what a sync's ledger line says about each.
+"""The four checks of a stream, and what a sync's ledger line says about each.
 
 *structure*: the landing could be read as the mapping expects. *error_share*: few enough records
-were refused. *balance*: every unit that was received has exactly one fate. A check that fails with
-ERROR means that the window's rows were not loaded.
+were refused. *balance*: every unit that was received has exactly one fate. *drift*: the source
+sends the fields and words that it did before. A check that fails with ERROR means that the window's
+rows were not loaded.
 """
 
 import warnings
+from collections.abc import Mapping
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -16,7 +18,7 @@ from dagster_shared.record import replace
 from integrations.names import StreamId
 from integrations.orchestration import keys
 
-STRUCTURE, ERROR_SHARE, BALANCE = "structure", "error_share", "balance"
+STRUCTURE, ERROR_SHARE, BALANCE, DRIFT = "structure", "error_share", "balance", "drift"
 
 
 def check_specs(
@@ -26,6 +28,7 @@ def check_specs(
     described = [
         (STRUCTURE, keys.canonical(stream), "The landing reads as the mapping expects."),
         (ERROR_SHARE, keys.canonical(stream), "At most 1 % refused; above 5 % nothing is loaded."),
+        (DRIFT, keys.canonical(stream), "The source sends the fields and words that it did."),
         (BALANCE, keys.table(stream), "Every unit received has exactly one fate."),
     ]
     with warnings.catch_warnings():
@@ -47,7 +50,7 @@ def evaluation(
     partition: str | None,
     warn: bool = False,
     description: str | None = None,
-    metadata: dict[str, float | int | str] | None = None,
+    metadata: Mapping[str, float | int | str | dg.MetadataValue] | None = None,
 ) -> dg.AssetCheckEvaluation:
     """One evaluation, ready to be logged."""
     key = keys.table(stream) if name == BALANCE else keys.canonical(stream)

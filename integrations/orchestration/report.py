@@ -121,6 +121,26 @@ def error_share(
     )
 
 
+def drift(
+    stream: BoundStream, found: Checked, *, status: str, partition: str | None
+) -> dg.AssetCheckEvaluation:
+    """The evaluation of what the source sends that it did not, or does not any more; a replay has
+    nothing to say of it."""
+    lines, blocked = found.drift.lines, bool(found.drift.broken) and status == "blocked"
+    metadata: dict[str, dg.MetadataValue] = {}
+    if lines:
+        metadata["changes"] = dg.MetadataValue.md(redact("\n".join(f"- {line}" for line in lines)))
+    return checks.evaluation(
+        checks.DRIFT,
+        stream.id,
+        passed=not lines,
+        warn=not blocked,
+        partition=partition,
+        description=redact("; ".join(lines))[:500] or None,
+        metadata=metadata,
+    )
+
+
 def _advice(status: str, error: str | None) -> str | None:
     """What a person reads of a load's status, and does about it."""
     if status == "ok":

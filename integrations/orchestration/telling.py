@@ -127,6 +127,7 @@ class Teller:
         self.telling.event(
             report.error_share(self.stream, found, status=status, partition=partition, error=error)
         )
+        self.telling.event(report.drift(self.stream, found, status=status, partition=partition))
 
     def rebuilt(
         self, found: Checked, entry: LedgerEntry, manifest: Manifest, *, partition: str
@@ -146,6 +147,9 @@ class Teller:
             self._check(checks.STRUCTURE, partition)
             self.telling.event(
                 report.error_share(self.stream, found, status=entry.status, partition=partition)
+            )
+            self.telling.event(
+                report.drift(self.stream, found, status=entry.status, partition=partition)
             )
             self._check(checks.BALANCE, partition)
 

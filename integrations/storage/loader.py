@@ -112,8 +112,9 @@ class Load:
         self._repeated += repeated
         self._staged += rows.num_rows
 
-    def judged(self, entry: LedgerEntry, *, accept: bool) -> LedgerEntry:
-        """The entry with what was received, and what the share of refused says about it."""
+    def judged(self, entry: LedgerEntry, *, accept: bool, broken: str = "") -> LedgerEntry:
+        """The entry with what was received, and what the share of refused says about it; `broken`
+        is another reason to block it."""
         sys.audit("integrations.staged", str(self._stream))
         if entry.stream != self._stream:
             raise ValueError(f"the ledger line of {entry.stream} in a load of {self._stream}")
@@ -126,6 +127,8 @@ class Load:
         entry = replace(entry, received=self._received, quarantined=refused)
         # What only waits to be fetched says nothing about the records.
         status = ledger.judged(refused - waiting, received=entry.received, accept=accept)
+        if broken and status != "blocked":
+            status, entry = "blocked", replace(entry, error=broken)
         if status == "blocked":
             staged = self._count(self._rows)
             replace(entry, inserted=staged, duplicate=self._repeated).balanced()
@@ -172,6 +175,7 @@ class Load:
         generation: int = 0,
         said: Said = Said(),  # frozen
         accept: bool = False,
+        broken: str = "",
     ) -> LedgerEntry:
         """Load what is staged and commit it with its position and ledger line; gives the line as
         written. `entry` says what was fetched (cause, landing, records …); received, fates,
@@ -179,9 +183,10 @@ class Load:
         that began before the committed one of its window nothing is applied: all rows are stale.
 
         Too many refused (`status == "blocked"`) leave their ledger line and quarantine, but no
-        rows and no position, unless `accept`. Raises LedgerUnbalanced when counts disagree.
+        rows and no position, unless `accept`; so does what is `broken`, for that reason. Raises
+        LedgerUnbalanced when counts disagree.
         """
-        entry = self.judged(entry, accept=accept)
+        entry = self.judged(entry, accept=accept, broken=broken)
         if self._outdated(entry, said):
             entry = entry if entry.status == "blocked" else self.dropped(entry)
         elif entry.status == "blocked":

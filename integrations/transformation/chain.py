@@ -95,9 +95,10 @@ class Chain(Rule):
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
         first, *rest = self._links
         done = first.rule.apply(columns, wanted=first.gives, rows=rows)
-        told = done.told(first.rule.name)
+        told, strange = done.told(first.rule.name), done.strange
         for link in rest:
             assert isinstance(link.rule, FromOne), "settled when it was linked"
             done = link.rule.step(done.values, columns, wanted=link.gives)
             told += done.told(link.rule.name)
-        return Coerced(done.values, before=told)
+            strange = done.strange if strange is None else strange
+        return Coerced(done.values, before=told, strange=strange)

@@ -70,13 +70,15 @@ class Coerced:
 
     `bad` is None where all could; a bad value is null in `values`. `reason` says what is wrong with
     the bad ones, as the end of a sentence that began with the value. `before` holds what rules
-    within this one could not take.
+    within this one could not take. `strange` are words of the source that the rule took without
+    knowing them, as often as they came; None where there were none.
     """
 
     values: Array
     bad: Array | None = None
     reason: str = ""
     before: tuple[Bad, ...] = ()
+    strange: Array | None = None
 
     def told(self, rule: str) -> tuple[Bad, ...]:
         """All that could not be taken; `rule` is the name of the one that answered."""

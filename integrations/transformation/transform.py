@@ -4,6 +4,8 @@ Everything goes by column: parse, coerce, map, check. A bad value costs its own 
 batch. Nothing here knows the clock, the network or the database: the same bytes give the same rows.
 """
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +20,7 @@ from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unf
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.parse import Parsed, Parser
 from integrations.transformation.refusals import Refusals
-from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Bad, Columns
+from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Bad, Coerced, Columns
 from integrations.transformation.times import moments
 from integrations.transformation.values import IdOrObject, Integer, Text
 
@@ -44,12 +46,14 @@ class Transformed:
     `rows` has source_id, the entity's columns (JSON as strings), `_version` (int64, null without
     one), `_seen_at` (UTC, microseconds), `_rank` (int16) and `_deleted_at`: null, or for a deletion
     its `_seen_at`; the entity's columns are then all null. `refused` has the columns of
-    `refusals.SCHEMA`. Both keep the batch's order.
+    `refusals.SCHEMA`. Both keep the batch's order. `strange` are words of the source that the
+    mapping of a column took without knowing them, and how often each came.
     """
 
     rows: pa.Table
     refused: pa.Table
     received: int
+    strange: Mapping[str, Counter[str]] = dataclasses.field(default_factory=dict)
 
 
 class Transformer:
@@ -87,7 +91,7 @@ class Transformer:
         readable. A record with the mapping's flag keeps its rank, and needs no more than that.
         Raises `StopStream` where the mapping's function or the entity's model itself fails.
         """
-        refusals = Refusals()
+        refusals, strange = Refusals(), dict[str, Counter[str]]()
         parsed = self._parser.parse(records)
         told = NONE if deleted is None else pc.indices_nonzero(deleted)
         gone = ascending(self._deletions.flagged(parsed, records), told)
@@ -95,7 +99,7 @@ class Transformer:
             parsed = parsed.without(gone)
         self._note_unread(parsed, refusals)
         ids = self._ids(parsed, refusals)
-        table = _without(self._table(parsed, ids, refusals), refusals)
+        table = _without(self._table(parsed, ids, refusals, strange), refusals)
         table = self._checked(table, parsed, refusals)
         if len(gone):
             stubs = self._stubs(records, gone, refusals)
@@ -103,7 +107,8 @@ class Transformer:
         rows = self._stamped(table, seen_at=seen_at, rank=rank, gone=gone, told=told)
         keys = self._keys_of(refusals.rows, parsed, ids, records)
         seen = moments(seen_at, array(refusals.rows, pa.int64()))
-        return Transformed(rows, refusals.table(records, keys, seen_at=seen), len(records))
+        refused = refusals.table(records, keys, seen_at=seen)
+        return Transformed(rows, refused, len(records), strange)
 
     def tombstones(self, keys: Sequence[str], *, seen_at: Array | datetime) -> pa.Table:
         """Rows like those of `run` for keys of which the source has no record any more.
@@ -144,11 +149,16 @@ class Transformer:
         good: Array = pc.if_else(bad, None, ids)
         return good
 
-    def _table(self, parsed: Parsed, ids: Array, refusals: Refusals) -> pa.Table:
+    def _table(
+        self, parsed: Parsed, ids: Array, refusals: Refusals, strange: dict[str, Counter[str]]
+    ) -> pa.Table:
         """Every parsed record as a row, bad ones too; values that could not be taken are null."""
         columns = self._nothing(len(parsed.rows))
         for name, field in self._fields.items():
-            columns[name] = self._column(field, parsed, refusals)
+            coerced = self._column(field, parsed, refusals)
+            columns[name] = coerced.values
+            if coerced.strange is not None:
+                strange[name] = _counted(coerced.strange)
         return self._rows(parsed.rows, ids, columns, versions=self._versions(parsed))
 
     def _stubs(self, records: Array, gone: Array, refusals: Refusals) -> pa.Table:
@@ -172,7 +182,7 @@ class Transformer:
     ) -> pa.Table:
         return pa.table({_ROW: rows, "source_id": ids, **columns, "_version": versions})
 
-    def _column(self, field: BoundField, parsed: Parsed, refusals: Refusals) -> Array:
+    def _column(self, field: BoundField, parsed: Parsed, refusals: Refusals) -> Coerced:
         rule, wanted = field.rule, field.column.type
         rows: Any = parsed.rows
         coerced = rule.apply(parsed.columns, wanted=wanted, rows=len(rows))
@@ -181,7 +191,7 @@ class Transformer:
                 told = f"{field.column.name}: {_told(field, parsed.columns, at)} {bad.reason}"
                 row = rows[at].as_py()
                 refusals.add(row, field=field.column.name, rule=bad.rule, reason=told)
-        return coerced.values
+        return coerced
 
     def _checked(self, table: pa.Table, parsed: Parsed, refusals: Refusals) -> pa.Table:
         """The rows that the entity's model takes; asked again until it has nothing to say."""
@@ -256,6 +266,12 @@ def _unstorable(values: Array, wanted: pa.DataType, rule: str) -> Iterator[Bad]:
         yield Bad(pc.match_substring(values, "\x00"), reason, rule)
     if wanted == JSON and _holds(text := values.cast(TEXT), rb"\u0000"):
         yield Bad(pc.match_substring_regex(text, _NUL), reason, rule)
+
+
+def _counted(words: Array) -> Counter[str]:
+    """How often each word comes; of very many the most frequent."""
+    counts: list[dict[str, Any]] = pc.value_counts(words).to_pylist()
+    return Counter(dict(Counter({one["values"]: one["counts"] for one in counts}).most_common(50)))
 
 
 def _holds(values: Array, needle: bytes) -> bool:

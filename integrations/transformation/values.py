@@ -107,7 +107,8 @@ class Enumeration(FromOne):
         ours = array(list(self.map.values()), pa.string()).take(found)
         strange = pc.and_(pc.is_valid(values), pc.is_null(found))
         if self.other is not None:
-            return Coerced(pc.if_else(strange, self.other, ours))
+            unknown = values.filter(strange) if pc.any(strange).as_py() else None
+            return Coerced(pc.if_else(strange, self.other, ours), strange=unknown)
         return Coerced(ours, strange, f"is none of {', '.join(self.map)}")
 
 

@@ -21,7 +21,7 @@ OTHERS = [WEST, ("mill", "east")]
 SALE = TableSpec("sale", (Column("note", "text"),))
 VALUES = {
     "text": "x", "timestamp with time zone": "2026-01-01", "jsonb": "{}", "bytea": "x",
-    "integer": 1, "bigint": 1, "smallint": 1, "double precision": 1, "boolean": True,
+    "ARRAY": [], "integer": 1, "bigint": 1, "smallint": 1, "double precision": 1, "boolean": True,
 }  # fmt: skip
 COLUMNS = """
 SELECT column_name, data_type FROM information_schema.columns

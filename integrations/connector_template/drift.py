@@ -1,0 +1,120 @@
+"""Drift: what a landing shows of its source that was not known, and whether it may be loaded.
+
+A field that is new is no harm, and is told once. One that a column is made from and that nearly
+every record had must not vanish unnoticed: loaded, its absence would empty the column row by row.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.source_file import read_yaml
+from integrations.errors import FixConfig
+from integrations.names import Window
+from integrations.settings import CONNECTOR_FILE
+from integrations.storage import fields, positions
+from integrations.transformation.mapping import BoundMapping
+from integrations.transformation.shape import Change, Shape
+
+_TOLD = 20
+"""Changes that are told one by one."""
+_WORDS = {
+    "new": "new: {path} ({types}), in {share:.0%} of records",
+    "changed": "changed: {path} is {types} now, in {share:.0%} of records",
+    "gone": "gone: {path} ({types}), which {share:.0%} of records had",
+    "back": "back: {path} ({types}), in {share:.0%} of records",
+}
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was not known: `lines` for people, with the place of the mapping that is concerned.
+    `broken` says why it must not be loaded, "" where it may."""
+
+    lines: tuple[str, ...] = ()
+    broken: str = ""
+
+
+def shape_of(mapping: BoundMapping) -> Shape:
+    """An empty shape for records of a mapping; what is read as a whole is not looked into."""
+    return Shape(path for path, kind in mapping.paths.items() if kind.render is not None)
+
+
+def judged(
+    stream: BoundStream,
+    shape: Shape,
+    strange: Mapping[str, Mapping[str, int]],
+    window: Window | None,
+    *,
+    connection: psycopg.Connection[Any],
+) -> Drift:
+    """What of the shape is news, within the transaction of its load. `strange` are the words that
+    the mapping of a column does not know."""
+    changes = shape.changes(fields.known(connection, stream.id))
+    gone = [one.path for one in changes if one.what == "gone"]
+    lost = [path for path in gone if any(_columns(stream.mapping, path))]
+    broken = ""
+    if lost and _newest(stream, window, connection=connection):
+        names = ", ".join(f"`{path}`" for path in lost)
+        broken = f"{names} vanished from all records, and columns are made from it"
+    return Drift(tuple(_lines(stream, changes, strange)), broken)
+
+
+def note(
+    stream: BoundStream, shape: Shape, *, connection: psycopg.Connection[Any], run_id: str
+) -> None:
+    """Remembers the shape, within the transaction of its load."""
+    known = fields.known(connection, stream.id)
+    fields.write(connection, stream.id, shape.known(known), run_id=run_id)
+
+
+def _newest(
+    stream: BoundStream, window: Window | None, *, connection: psycopg.Connection[Any]
+) -> bool:
+    """Whether the landing is of the latest time that was read: an older one may lack what its
+    records did not have yet."""
+    if window is None:
+        return True
+    loaded = positions.committed(connection, stream.id).values()
+    return all(one.window is None or one.window.start <= window.start for one in loaded)
+
+
+def _columns(mapping: BoundMapping, path: str) -> Iterator[str]:
+    """The columns that are made from a field, or from one within it."""
+    for field in mapping.fields:
+        if any(f"{read}.".startswith(f"{path}.") for read in field.rule.reads()):
+            yield field.column.name
+
+
+def _lines(
+    stream: BoundStream, changes: list[Change], strange: Mapping[str, Mapping[str, int]]
+) -> Iterator[str]:
+    for change in changes[:_TOLD]:
+        said = _WORDS[change.what].format(
+            path=f"`{change.path}`", types=" or ".join(change.types), share=change.share
+        )
+        columns = list(_columns(stream.mapping, change.path))
+        places = "; ".join(f"{name} is made from it{_place(stream, name)}" for name in columns)
+        yield f"{said}; {places or 'nothing reads it'}"
+    if len(changes) > _TOLD:
+        yield f"and {len(changes) - _TOLD} more: `SELECT * FROM integrations.fields` has all"
+    for column, words in strange.items():
+        most = sorted(words.items(), key=lambda word: -word[1])[:_TOLD]
+        told = ", ".join(f"{word!r} ({count}×)" for word, count in most)
+        yield f"{column} does not know the words {told}{_place(stream, column)}"
+
+
+def _place(stream: BoundStream, column: str) -> str:
+    """Where the mapping of a column stands, for the end of a sentence."""
+    if stream.folder is None:
+        return ""
+    try:
+        source = read_yaml(stream.folder / CONNECTOR_FILE)
+    except FixConfig:  # the file may be in somebody's editor
+        return ""
+    at = ("attributes", "transformer", stream.id.stream, "fields", column)
+    mistake = source.mistake(at, "")
+    return f" ({CONNECTOR_FILE}:{mistake.line})"

@@ -1,0 +1,160 @@
+"""Drift at a load: news is told and remembered, and what would empty a column is not loaded."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from integrations.connector_template import loading
+from integrations.connector_template.connector import BoundStream, read_connector
+from integrations.connector_template.drift import Drift
+from integrations.connector_template.run import Run
+from integrations.names import Window
+from integrations.storage.database import connect
+from integrations.storage.landing import LandingZone
+from integrations.storage.ledger import Cause, LedgerEntry
+from integrations.transport import Page
+from integrations_tests.connector_template.florist import FLORIST, changed, write
+from integrations_tests.storage.conftest import shared_database  # noqa: F401  # a fixture
+
+NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+_ACCOUNTS = count(1)
+KINDS = "fields: {name: name, email: email, type: {type: enumeration, from: kind, map: {p: person}, other: company}}"
+LINE = 1 + next(n for n, line in enumerate(FLORIST.splitlines()) if "email: email" in line)
+
+
+@dataclass
+class Shop:
+    """Streams of an account of its own, whose landings a test writes."""
+
+    streams: Mapping[str, BoundStream]
+    connection: psycopg.Connection[Any]
+    zone: LandingZone
+    now: datetime = NOON
+
+    def load(
+        self,
+        records: list[dict[str, Any]],
+        *,
+        name: str = "buyers",
+        window: Window | None = None,
+        accept: bool = False,
+        cause: Cause = "sync",
+    ) -> tuple[Drift, LedgerEntry]:
+        """Lands the records and loads them; what is news, and the ledger line."""
+        self.now += timedelta(minutes=1)
+        run, stream = Run(f"run{self.now}", f"run{self.now}", cause, accept, ()), self.streams[name]
+        pages = [Page(1, [msgspec.json.encode(one) for one in records], self.now, 1)]
+        with self.zone.writer(
+            stream.id, window=window, run_id=run.run_id, root_run_id=run.run_id, began_at=self.now
+        ) as writer:
+            for page in pages:
+                writer.add(page)
+            manifest = writer.finish(requests=1)
+        found, entry = loading.load(
+            stream, manifest,
+            connection=self.connection, zone=self.zone, run=run, clock=lambda: self.now,
+        )  # fmt: skip
+        assert entry is not None
+        return found.drift, entry
+
+
+@pytest.fixture
+def shop(shared_database: str, tmp_path: Path) -> Iterator[Shop]:  # noqa: F811
+    account = f"main{next(_ACCOUNTS)}"
+    text = changed(("main:", f"{account}:"), ("fields: {name: name, email: email}", KINDS))
+    connector = read_connector(write(tmp_path / "florist", text))
+    streams = {stream.id.stream: stream for stream in connector.streams()}
+    zone = LandingZone((tmp_path / "raw").as_uri(), clock=lambda: NOON)
+    with connect(shared_database) as connection:
+        yield Shop(streams, connection, zone)
+
+
+def buyers(n: int, **more: Any) -> list[dict[str, Any]]:
+    made = [{"number": f"b{k}", "name": "x", "email": "e", "kind": "p"} | more for k in range(n)]
+    return [{key: value for key, value in one.items() if value is not ...} for one in made]
+
+
+def orders(n: int, day: datetime, **more: Any) -> list[dict[str, Any]]:
+    made = {"total": "1", "currency": "EUR", "state": "done", "ordered_at": day.isoformat()} | more
+    kept = {key: value for key, value in made.items() if value is not ...}
+    return [{"number": f"o{day:%d}-{k}"} | kept for k in range(n)]
+
+
+def test_a_new_field_is_told_once(shop: Shop) -> None:
+    """With its type and share; it is known then, and what was loaded is not held up."""
+    assert shop.load(buyers(10))[0] == Drift()
+    told, entry = shop.load(buyers(9) + buyers(1, vat="NL1"))
+    assert told.lines == ("new: `vat` (string), in 10% of records; nothing reads it",)
+    assert (told.broken, entry.status) == ("", "ok")
+    assert shop.load(buyers(10, vat="NL1"))[0] == Drift()
+    (kept,) = shop.connection.execute(
+        "SELECT types, present, sampled FROM integrations.fields"
+        " WHERE connection = %s AND path = 'vat'",
+        [shop.streams["buyers"].id.connection],
+    )
+    assert kept == (["string"], 11, 20)
+
+
+def test_what_columns_are_made_from_may_not_vanish(shop: Shop) -> None:
+    """Nothing is loaded, and the line of the mapping is named, until a person accepts it."""
+    shop.load(buyers(120))
+    for _ in range(2):  # it stays so
+        told, entry = shop.load(buyers(120, email=...))
+        assert (entry.status, entry.unchanged, entry.updated) == ("blocked", 0, 0)
+        assert entry.error == told.broken
+        assert told.broken == "`email` vanished from all records, and columns are made from it"
+        assert told.lines == (
+            f"gone: `email` (string), which 100% of records had; email is made from it "
+            f"(defs.yaml:{LINE})",
+        )
+    accepted, entry = shop.load(buyers(120, email=...), accept=True)
+    assert (entry.status, entry.updated, bool(accepted.broken)) == ("ok", 120, True)
+    assert shop.load(buyers(120, email=...))[0] == Drift()
+    assert shop.load(buyers(120))[0].lines[0].startswith("back: `email` (string)")
+
+
+def test_a_field_that_nothing_reads_may_vanish(shop: Shop) -> None:
+    shop.load(buyers(120, shoe_size=40))
+    told, entry = shop.load(buyers(120))
+    assert told.lines == (
+        "gone: `shoe_size` (integer), which 100% of records had; nothing reads it",
+    )
+    assert entry.status == "ok"
+
+
+def test_old_windows_may_lack_what_came_later(shop: Shop) -> None:
+    """A backfill of last year is no break: the source had no such field then. The newest is."""
+    at = {day: datetime(2026, 1, day, tzinfo=UTC) for day in (3, 4, 5)}
+    windows = {day: Window(start, start + DAY) for day, start in at.items()}
+    shop.load(orders(256, at[4]), name="orders", window=windows[4])
+    old = orders(20, at[3], state=...)
+    _, entry = shop.load(old, name="orders", window=windows[3], accept=True)
+    assert entry.error is None
+    shop.load(orders(256, at[4]), name="orders", window=windows[4])
+    told, entry = shop.load(orders(30, at[5], state=...), name="orders", window=windows[5])
+    assert told.broken.startswith("`state` vanished")
+    assert entry.status == "blocked"
+
+
+def test_unknown_words_are_told_as_long_as_they_come(shop: Shop) -> None:
+    """With how often, and the line at which the mapping could know them."""
+    shop.load(buyers(3))
+    for _ in range(2):
+        told, entry = shop.load(buyers(3) + buyers(2, kind="z"))
+        assert told.lines == (f"type does not know the words 'z' (2×) (defs.yaml:{LINE})",)
+        assert entry.status == "ok"
+
+
+def test_a_replay_says_nothing_of_the_source(shop: Shop) -> None:
+    """What was landed long ago lacks what came later, and that is no news."""
+    shop.load(buyers(120))
+    told, entry = shop.load(buyers(120, email=..., vat="1"), cause="replay")
+    assert (told, entry.status) == (Drift(), "ok")
