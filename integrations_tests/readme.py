@@ -9,6 +9,7 @@ from typing import get_args
 import click
 
 from integrations.canonical import ENTITIES
+from integrations.canonical.entity import EntityColumn
 from integrations.cli import main
 from integrations.transformation.rule import Rule
 from integrations.transformation.rules import OneRule
@@ -61,12 +62,21 @@ def pagings() -> str:
 
 
 def entities() -> str:
-    """A row an entity, with its columns; those in bold are required."""
-    lines = ["| entity | is | columns (required in bold) |", "|---|---|---|"]
+    """A row an entity, with its columns; required ones are in bold, personal ones in italics."""
+    lines = [
+        "| entity | version | is | key | columns (**required**, *personal*) |",
+        "|---|---|---|---|---|",
+    ]
     for name, model in ENTITIES.items():
-        columns = ", ".join(c.name if c.nullable else f"**{c.name}**" for c in model.columns())
-        lines.append(f"| `{name}` | {model.table().comment} | {columns} |")
+        said = model.definition()
+        columns = ", ".join(map(_column, said.columns))
+        lines.append(f"| `{name}` | {said.version} | {said.summary} | {said.key} | {columns} |")
     return "\n".join(lines)
+
+
+def _column(column: EntityColumn) -> str:
+    personal = f"*{column.name}*" if column.personal else column.name
+    return personal if column.nullable else f"**{personal}**"
 
 
 def _literal(model: type) -> str:

@@ -4,6 +4,7 @@ import re
 
 from integrations.connector_template.connector import read_connector
 from integrations_tests import readme
+from integrations_tests.connector_template.florist import FLORIST, write
 
 
 def test_the_generated_parts_are_as_the_code_has_them() -> None:
@@ -31,3 +32,17 @@ def test_the_connector_of_the_readme_loads(tmp_path) -> None:  # type: ignore[no
     assert [str(stream.id) for stream in read_connector(folder).streams()] == [
         "webshop/main/payments"
     ]
+
+
+def test_the_entity_of_the_readme_loads(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """What a reader copies as an entity of their own is one."""
+    text = readme.FILE.read_text(encoding="utf-8")
+    (model,) = re.findall(r"```python\n(.*?class Voucher.*?)```", text, re.DOTALL)
+    florist = FLORIST[: FLORIST.index("    buyers:\n      entity")] + (
+        "    buyers:\n      entity: schema:Voucher\n      key: number\n      fields:\n"
+        "        {amount: value, currency: currency, state: {type: constant, value: open}, created_at: at}\n"
+        "  event_handler: none\n"
+    )
+    folder = write(tmp_path / "florist", florist)
+    (folder / "schema.py").write_text(model, encoding="utf-8")
+    assert read_connector(folder).entities.keys() == {"payment", "voucher"}

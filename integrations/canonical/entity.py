@@ -4,6 +4,7 @@ A model declares columns and checks of single values only. It declares no unique
 over more than one row: a batch is no whole, and keys are settled where batches meet, in staging.
 """
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ Timestamp = Annotated[pd.ArrowDtype, pa.timestamp("us", tz="UTC")]
 Date = Annotated[pd.ArrowDtype, pa.date32()]
 Money = Annotated[pd.ArrowDtype, pa.decimal128(38, 9)]
 """An exact decimal in major units (12.10 EUR). Every amount has its currency in a column beside."""
+Quantity = Annotated[pd.ArrowDtype, pa.decimal128(38, 9)]
+"""An exact decimal that is no money: a weight, a count, a percentage."""
 Json = Annotated[pd.ArrowDtype, pa.json_(pa.string())]
 Bytes = Annotated[pd.ArrowDtype, pa.binary()]
 
@@ -57,7 +60,9 @@ def column(
 ) -> Any:
     """A column and what it means; `checks` are pandera's (`isin`, `str_matches`, `ge` …).
 
-    `personal` columns are masked wherever people look (previews, pages, alerts), never in tables.
+    `unit` is a UCUM code (`kg`, `cm`, `%`), `UTC`, or the name of the column that holds an amount's
+    currency or a value's unit. `personal` columns are masked wherever people look (previews, pages,
+    alerts), never in tables.
     """
     about = {"unit": unit, "personal": personal}
     return pda.Field(description=description, nullable=nullable, metadata=about, **checks)
@@ -65,7 +70,8 @@ def column(
 
 @dataclass(frozen=True)
 class EntityColumn:
-    """One column of an entity; `allowed` holds the words of an enumeration, else it is empty."""
+    """One column of an entity; `allowed` holds the words of an enumeration, else it is empty.
+    `checks` are all that a value is held to, in pandera's words."""
 
     name: str
     type: pa.DataType
@@ -74,6 +80,26 @@ class EntityColumn:
     unit: str | None
     personal: bool
     allowed: tuple[str, ...]
+    checks: tuple[str, ...] = ()
+
+    @property
+    def is_money(self) -> bool:
+        """Whether it is an amount; its unit is then the column that holds its currency."""
+        return pa.types.is_decimal(self.type) and (self.unit or "").endswith("currency")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """All that a model says. Two models of one entity are the same where these are equal.
+
+    `key` says what a row's `source_id` is made from, for people: names of columns, or words.
+    """
+
+    name: str
+    summary: str
+    key: str
+    version: int
+    columns: tuple[EntityColumn, ...]
 
 
 @dataclass(frozen=True)
@@ -90,11 +116,29 @@ class Fault:
 
 
 class Entity(pda.DataFrameModel):
-    """Base of the canonical models; a subclass's docstring is the comment of its table."""
+    """Base of the canonical models: `class Parcel(Entity, key="parcel_id", version=2)`.
+
+    A subclass's docstring is the comment of its table. `key` says what a row's `source_id` is made
+    from. `version` is raised where a column means something else than before: mappings are then new
+    too, and what was loaded before shows as out of date.
+    """
+
+    _key = "the source's id"
+    _version = 1
 
     class Config:
         strict = True
         coerce = False
+
+    def __init_subclass__(
+        cls, *, key: str | None = None, version: int | None = None, **settings: Any
+    ) -> None:
+        """Raises TypeError for a column that would hide a part of the model, or be hidden."""
+        for name in inspect.get_annotations(cls):
+            if name.startswith("_") or hasattr(Entity, name):
+                raise TypeError(f"a column of {cls.__name__} cannot be called {name!r}")
+        super().__init_subclass__(**settings)  # type: ignore[no-untyped-call]  # pandera's has none
+        cls._key, cls._version = key or cls._key, version or cls._version
 
     @classmethod
     def entity_name(cls) -> str:
@@ -116,9 +160,17 @@ class Entity(pda.DataFrameModel):
                 unit=(spec.metadata or {}).get("unit"),
                 personal=(spec.metadata or {}).get("personal", False),
                 allowed=_allowed(spec.checks),
+                checks=tuple(str(check.error or check.name) for check in spec.checks),
             )
             for name, spec in cls.to_schema().columns.items()
         )
+
+    @classmethod
+    @cache
+    def definition(cls) -> Definition:
+        """All that the model says."""
+        summary = " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())
+        return Definition(cls.entity_name(), summary, cls._key, cls._version, cls.columns())
 
     @classmethod
     @cache
@@ -128,8 +180,9 @@ class Entity(pda.DataFrameModel):
             Column(c.name, POSTGRES[c.type], required=not c.nullable, comment=_comment(c))
             for c in cls.columns()
         )
-        comment = (cls.__doc__ or "").strip().splitlines()[0]
-        return TableSpec(cls.entity_name(), columns, comment)
+        said = cls.definition()
+        comment = f"{said.summary} Key: {said.key}. Version {said.version}.".lstrip()
+        return TableSpec(said.name, columns, comment)
 
     @classmethod
     def faults(cls, table: pa.Table) -> list[Fault]:

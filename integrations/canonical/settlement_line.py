@@ -23,7 +23,7 @@ TYPES = (
 )
 
 
-class SettlementLine(Entity):
+class SettlementLine(Entity, key="batch, line_no, account, or the source's id"):
     """One line of a settlement: what came in or went out, and what it cost."""
 
     batch: Text = column("The settlement batch, where the source has batches.", nullable=True)

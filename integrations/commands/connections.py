@@ -73,7 +73,7 @@ def _line(
     account: Connection = connector.config.connections[name]
     streams = [stream for stream in connector.streams() if stream.id.connection == name]
     known = ledger.statuses(
-        connection, entities={one.id: one.mapping.mapping.entity for one in streams}
+        connection, entities={one.id: one.mapping.entity.entity_name() for one in streams}
     )
     last = max((one.last_success for one in known if one.last_success), default=None)
     address = account.base_url or connector.config.sync_handler.transport.base_url

@@ -61,7 +61,7 @@ def _why(line: dict[str, Any]) -> str | None:
 
 
 def _entity(reader: Reader) -> str | None:
-    return None if isinstance(reader, BoundFeed) else reader.mapping.mapping.entity
+    return None if isinstance(reader, BoundFeed) else reader.mapping.entity.entity_name()
 
 
 def _line(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from integrations.connector_template.config_schema import SANDBOX, Connection
 from integrations.connector_template.connector import Connector
 from integrations.connector_template.mistakes import attribute_mistakes
+from integrations.connector_template.models import Models
 from integrations.errors import FixConfig, Mistake
 from integrations.settings import CONNECTOR_FILE
 from integrations.storage.connections import Added
@@ -68,7 +69,8 @@ def mistakes(connector: Connector, given: Mapping[str, Any]) -> dict[str, list[M
     auth = connector.config.auth_handler.model_dump(mode="json", exclude_none=True)
     found: dict[str, list[Mistake]] = {name: _taken(connector, name) for name in given}
     # The other parts of the file are right, or it would not have loaded: they are left out here.
-    for at, message in attribute_mistakes({"connections": dict(given), "auth_handler": auth}, {}):
+    values, models = {"connections": dict(given), "auth_handler": auth}, Models(connector.folder)
+    for at, message in attribute_mistakes(values, {}, models=models):
         if at[:1] == ("connections",) and len(at) > 1:
             found[str(at[1])].append(Mistake(message))
     for name, values in given.items():

@@ -12,6 +12,7 @@ from integrations.connector_template import transformer
 from integrations.connector_template.config_schema import Connection, ConnectorConfig
 from integrations.connector_template.event_handler import ChangeFeed, Feeds
 from integrations.connector_template.mistakes import mistakes
+from integrations.connector_template.models import Defined, Models
 from integrations.connector_template.source_file import read_yaml
 from integrations.connector_template.sync_handler import Stream
 from integrations.connector_template.transformer import Functions
@@ -84,6 +85,11 @@ class Connector:
     config: ConnectorConfig
     mappings: Mapping[str, BoundMapping]
 
+    @property
+    def entities(self) -> Defined:
+        """What its streams fill."""
+        return {one.entity.entity_name(): one.entity for one in self.mappings.values()}
+
     def streams(self) -> Iterator[BoundStream]:
         """Every stream of every connection."""
         for connection, account in self.config.connections.items():
@@ -112,11 +118,15 @@ def _feeds(config: ConnectorConfig) -> Mapping[str, ChangeFeed]:
     return handler.feeds if isinstance(handler, Feeds) else {}
 
 
-def read_connector(folder: Path) -> Connector:
-    """Reads a connector's folder; raises `FixConfig` with every mistake, in the file's order."""
+def read_connector(folder: Path, *, known: Defined | None = None) -> Connector:
+    """Reads a connector's folder; raises `FixConfig` with every mistake, in the file's order.
+
+    `known` are entities of other connectors, which this one cannot define otherwise.
+    """
     source = read_yaml(folder / CONNECTOR_FILE)
     functions, found = _functions(folder)
-    found += [source.mistake(at, message) for at, message in mistakes(source.values, functions)]
+    wrong = mistakes(source.values, functions, models=Models(folder, known=known))
+    found += [source.mistake(at, message) for at, message in wrong]
     if not is_name(folder.name):
         said = f"the folder's name {folder.name!r} is no name: {NAME_RULE}"
         found.append(source.mistake((), said))
@@ -137,6 +147,9 @@ def _functions(folder: Path) -> tuple[Functions, list[Mistake]]:
 
 def connector(folder: Path, config: ConnectorConfig) -> Connector:
     """A config that has no mistakes, as a connector."""
-    own = transformer.functions(folder)
-    bound = {name: transformer.bind(given, own) for name, given in config.transformer.items()}
+    own, models = transformer.functions(folder), Models(folder)
+    bound = {
+        name: transformer.bind(given, own, models=models)
+        for name, given in config.transformer.items()
+    }
     return Connector(folder.name, folder, config, bound)

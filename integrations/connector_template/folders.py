@@ -5,6 +5,7 @@ from pathlib import Path
 
 from integrations import connectors
 from integrations.connector_template.connector import Connector, read_connector
+from integrations.connector_template.models import Defined
 from integrations.errors import FixConfig
 from integrations.settings import CONNECTOR_FILE
 
@@ -23,9 +24,11 @@ def folders(further: Iterable[Path] = ()) -> list[Path]:
 def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]:
     """The connectors that load, and what is wrong with each of the others.
 
-    Of two folders with one name the first loads; the error of the second names both.
+    Of two folders with one name the first loads; the error of the second names both. So it is with
+    two models of one entity.
     """
     loaded: dict[str, Connector] = {}
+    entities: Defined = {}
     broken: dict[Path, FixConfig] = {}
     for folder in found:
         try:
@@ -35,7 +38,8 @@ def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]
                     f"and {folder}",
                     todo="Rename one of the folders.",
                 )
-            loaded[folder.name] = read_connector(folder)
+            connector = loaded[folder.name] = read_connector(folder, known=entities)
+            entities = {**connector.entities, **entities}
         except FixConfig as error:
             broken[folder] = error
     return list(loaded.values()), broken

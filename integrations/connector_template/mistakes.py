@@ -14,6 +14,7 @@ from integrations.connector_template import transformer
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.feed_mistakes import feed_mistakes, routed
+from integrations.connector_template.models import Models
 from integrations.connector_template.plain_values import Found, part, valid
 from integrations.connector_template.source_file import KeyPath
 from integrations.connector_template.stream_mistakes import stream_mistakes
@@ -40,7 +41,7 @@ _WORDS = {
 """What we say of a mistake where pydantic's words would puzzle."""
 
 
-def mistakes(document: Any, functions: Functions) -> Found:
+def mistakes(document: Any, functions: Functions, *, models: Models) -> Found:
     """The mistakes of a whole document, as (key path, message), in no particular order."""
     if not isinstance(document, dict):
         yield (), "the file must hold `type:` and `attributes:`"
@@ -52,18 +53,18 @@ def mistakes(document: Any, functions: Functions) -> Found:
     if not isinstance(document.get("attributes"), dict):
         yield ("attributes",), "`attributes` must hold the five parts of the connector"
         return
-    for at, message in attribute_mistakes(document["attributes"], functions):
+    for at, message in attribute_mistakes(document["attributes"], functions, models=models):
         yield ("attributes", *at), message
 
 
-def attribute_mistakes(values: dict[str, Any], functions: Functions) -> Found:
+def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: Models) -> Found:
     """The mistakes of the five parts."""
     yield from _shape(values)
     mappings, streams = part(values, "transformer"), part(values, "sync_handler", "streams")
     feeds = part(values, "event_handler", "feeds")
     yield from _unpaired(streams, mappings)
     yield from _same_names(streams, feeds)
-    for at, message in transformer.mistakes(mappings, functions):
+    for at, message in transformer.mistakes(mappings, functions, models=models):
         yield ("transformer", *at), message
     yield from stream_mistakes(streams, mappings, routed=routed(feeds))
     yield from feed_mistakes(feeds, streams)

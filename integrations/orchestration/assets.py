@@ -54,7 +54,7 @@ def outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
 
 def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
     """The specs of the trio, with all that the UI shows of them before their first run."""
-    id_, entity = stream.id, stream.mapping.mapping.entity
+    id_, entity = stream.id, stream.mapping.entity.entity_name()
     shared: dict[str, Any] = {
         "skippable": True,
         "group_name": keys.connection(id_.connector, id_.connection),

@@ -34,15 +34,15 @@ def raw(stream: BoundStream) -> str:
 def canonical(stream: BoundStream) -> str:
     """The mapping, field by field."""
     return (
-        f"Records mapped to {stream.mapping.mapping.entity} and checked by pandera. What cannot "
-        "pass goes to quarantine with its reason and its bytes; the others load.\n\n"
+        f"Records mapped to {stream.mapping.entity.entity_name()} and checked by pandera. What "
+        "cannot pass goes to quarantine with its reason and its bytes; the others load.\n\n"
         f"{field_table(stream.mapping)}"
     )
 
 
 def table(stream: BoundStream) -> str:
     """Where the rows are."""
-    entity, id_ = stream.mapping.mapping.entity, stream.id
+    entity, id_ = stream.mapping.entity.entity_name(), stream.id
     return (
         f"Rows of canonical.{entity} with connector '{id_.connector}', connection "
         f"'{id_.connection}' and stream '{id_.stream}', one for each `source_id`. Rows, "

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from integrations.canonical import ENTITIES
 from integrations.connector_template.connector import BoundStream
 from integrations.names import StreamId
 from integrations.orchestration import columns, keys
@@ -19,7 +18,7 @@ def entity_specs(streams: Iterable[BoundStream]) -> list[dg.AssetSpec]:
     the feeds that speak of them."""
     feeding: dict[str, list[BoundStream]] = {}
     for stream in streams:
-        feeding.setdefault(stream.mapping.mapping.entity, []).append(stream)
+        feeding.setdefault(stream.mapping.entity.entity_name(), []).append(stream)
     return [_node(name, found) for name, found in sorted(feeding.items())]
 
 
@@ -33,7 +32,7 @@ def _filled_by(streams: Iterable[BoundStream]) -> list[dg.AssetKey]:
 
 
 def _node(name: str, streams: list[BoundStream]) -> dg.AssetSpec:
-    entity = ENTITIES[name]
+    entity = streams[0].mapping.entity
     return dg.AssetSpec(
         keys.entity(name),
         deps=_filled_by(streams),

@@ -67,10 +67,11 @@ def mapping_hash(bound: BoundMapping) -> str:
 
     Sixteen hexadecimal digits, equal in every process; a changed description leaves it as it is.
     """
-    columns = [[c.name, str(c.type), c.nullable, c.allowed] for c in bound.entity.columns()]
+    version = bound.entity.definition().version
+    columns = [[c.name, str(c.type), c.nullable, c.checks] for c in bound.entity.columns()]
     mapping = bound.mapping.model_dump(mode="json", by_alias=True)
     functions = [_source(field) for field in bound.fields]
-    text = json.dumps([mapping, columns, functions], sort_keys=True)
+    text = json.dumps([mapping, version, columns, functions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -4,13 +4,14 @@
 known to fit: after that only data can be wrong.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from integrations.names import NAME
 from integrations.transformation.chain import Misfit
@@ -40,9 +41,24 @@ def _as_tuple(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _entity_name(value: str) -> str:
+    if not re.fullmatch(_ENTITY, value):
+        raise ValueError("it is the name of an entity, or a model of your own as `module:Class`")
+    return value
+
+
+_ENTITY = rf"{NAME}|^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+EntityName = Annotated[
+    str, AfterValidator(_entity_name), Field(json_schema_extra={"pattern": _ENTITY})
+]
+"""A shipped entity's name, or where a user's own model is: `schema:Parcel`."""
+
+
 class StreamMapping(BaseModel):
     """One stream's mapping, as a connector's file writes it.
 
+    `entity` is what its records become: a shipped one by its name, or `module:Class`, a model of
+    your own in a file beside the connector's or in a module that can be imported.
     `key` names the values that make the record's id in the source: one path, or several that are
     only unique together. A key that is no string needs its rule: `{type: integer, from: id}`.
     `version` is the path of a whole number that grows with every change of a record, `deleted` that
@@ -51,7 +67,7 @@ class StreamMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    entity: str = Field(pattern=NAME)
+    entity: EntityName
     key: Annotated[
         tuple[FieldRule, ...],
         BeforeValidator(_as_tuple, json_schema_input_type=FieldRule | tuple[FieldRule, ...]),

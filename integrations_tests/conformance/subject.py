@@ -143,10 +143,10 @@ class Case:
 
     def rows(self, stream: BoundStream) -> dict[str, Record]:
         """The stream's rows in its canonical table, by source id."""
-        leaf = sql.Identifier("canonical", stream.mapping.mapping.entity)
+        leaf = sql.Identifier("canonical", stream.mapping.entity.entity_name())
         query = sql.SQL("SELECT * FROM {} WHERE (connection, stream) = (%s, %s)").format(leaf)
         there = "SELECT to_regclass(%s) IS NOT NULL"
-        name = f"canonical.{stream.mapping.mapping.entity}"
+        name = f"canonical.{stream.mapping.entity.entity_name()}"
         with self.connection.transaction(), self.connection.cursor(row_factory=dict_row) as cursor:
             if not self._one(there, name):
                 return {}

@@ -110,6 +110,18 @@ def installed(address: str, database: str, tmp_path: Path, monkeypatch: pytest.M
     return database
 
 
+SCHEMA = """
+from integrations.canonical.entity import Entity, Integer, Text, column
+
+
+class Regular(Entity):
+    \"\"\"Who buys often.\"\"\"
+
+    called: Text = column("What they are called.", personal=True)
+    since: Integer = column("The year in which they came.", nullable=True)
+"""
+
+
 def sync(*arguments: str) -> tuple[dict[str, dict[str, Any]], Result]:
     """`integrations sync … --json`: its lines by stream."""
     result = CliRunner().invoke(main, ["sync", *arguments, "--json"])
@@ -156,3 +168,35 @@ def test_a_folder_of_ones_own_loads_rows(installed: str) -> None:
     assert (lines["orders"]["windows"], lines["orders"]["inserted"]) == (days, 0)
     assert lines["orders"]["unchanged"] == lines["orders"]["received"] >= 9
     assert WORD not in result.output
+
+
+def test_an_entity_of_ones_own_is_like_any_other(
+    installed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model beside the file becomes a table with a live view, is counted, traced and masked."""
+    folder = tmp_path / "own" / "florist"
+    file = folder / "defs.yaml"
+    text = changed(
+        ("entity: customer", "entity: schema:Regular"),
+        ("{name: name, email: email}", "{called: name}"),
+        text=file.read_text(),
+    )
+    file.write_text(text)
+    (folder / "schema.py").write_text(SCHEMA)
+    stream = "florist/main/buyers"
+
+    lines, _ = sync(stream)
+
+    assert (lines["buyers"]["inserted"], lines["buyers"]["status"]) == (7, "ok")
+    with connect(installed) as connection:
+        found = connection.execute(
+            "SELECT source_id, called, since FROM canonical.regular_live ORDER BY 1"
+        ).fetchall()
+    assert found == [(str(made["number"]), made["name"], None) for made in BUYERS]
+    asked = {
+        command: CliRunner().invoke(main, [*command.split(), stream, *more]).output
+        for command, more in {"status --json": [], "trace": ["101"]}.items()
+    }
+    assert json.loads(asked["status --json"])["rows"] == 7
+    assert ("inserted" in asked["trace"], "Zoë" in asked["trace"]) == (True, False)
+    assert [str(path.name) for path in sorted(folder.iterdir())] == ["defs.yaml", "schema.py"]

@@ -219,7 +219,7 @@ def test_a_key_that_a_source_sends_as_data(installation: Installation) -> None:
     here.sync(stream, subject.windows(stream)[:1], faults=[fault])
     found = set(here.read().holding(secret))
     landed = {place for place in found if place.startswith(f"raw/{stream.id}/")}
-    leaf = f"canonical.{stream.mapping.mapping.entity}__{subject.connector.name}"
+    leaf = f"canonical.{stream.mapping.entity.entity_name()}__{subject.connector.name}"
     assert landed != set(), "the twin did send it"
     assert found - landed <= {"integrations.quarantine", leaf}
 

@@ -172,12 +172,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "an unknown entity": (
         ("entity: customer", "entity: custmer"),
-        [
-            (
-                31,
-                "no entity 'custmer'; there are customer, payment, payout, refund, settlement_line",
-            )
-        ],
+        [(31, "no entity 'custmer'; did you mean 'customer'?")],
     ),
     "an unknown column": (
         ("status_raw: state", "statusraw: state"),
@@ -344,8 +339,7 @@ def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
         "defs.yaml:18: `sync_handler.streams.buyers.sync.type` must be one of 'window', 'full', "
         "'cursor', not 'ful'",
         "defs.yaml:25: `amount` takes an exact decimal, which the rule upper does not give",
-        "defs.yaml:31: no entity 'custmer'; there are customer, payment, payout, refund, "
-        "settlement_line",
+        "defs.yaml:31: no entity 'custmer'; did you mean 'customer'?",
         "defs.yaml:34: `event_handler`: it should be `none`, or hold `feeds`",
     ]
 

@@ -107,7 +107,7 @@ def test_an_entitys_columns_come_from_every_table_that_fills_them(
     assert ("canonical/payment", "fee") not in read.sources
     filled = {asset for asset, _ in read.sources if asset.startswith("canonical/")}
     assert filled == {
-        keys.entity(s.mapping.mapping.entity).to_user_string() for s in streams.values()
+        keys.entity(s.mapping.entity.entity_name()).to_user_string() for s in streams.values()
     }
 
 

@@ -1,9 +1,6 @@
 """What is copied is what arrives: every value of every type that a column can have."""
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -13,31 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from integrations.canonical.entity import POSTGRES
 from integrations.storage.copying import copy_rows
 from integrations.storage.database import connect
+from integrations_tests.storage.values import JSON, VALUES, exact
 
 Connection = psycopg.Connection[Any]
-JSON = pa.json_(pa.string())
-MOST = 10**38 - 1
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
-    pa.string(): TEXT | st.sampled_from(["", "\\.", "\\N", 'a"b', "a,b", "a\nb\r\n", " ", "'"]),
-    pa.int64(): st.integers(-(2**63), 2**63 - 1),
-    pa.float64(): st.floats(allow_nan=False) | st.sampled_from([-0.0, 5e-324]),
-    pa.bool_(): st.booleans(),
-    pa.timestamp("us", tz="UTC"): st.datetimes(timezones=st.just(UTC))
-    | st.sampled_from([datetime(1, 1, 1, tzinfo=UTC), datetime(1999, 12, 31, 23, 59, tzinfo=UTC)]),
-    pa.date32(): st.dates()
-    | st.sampled_from([date(1, 1, 1), date(9999, 12, 31), date(2000, 1, 1)]),
-    pa.decimal128(38, 9): (
-        st.integers(-MOST, MOST) | st.sampled_from([0, 1, -1, MOST, -MOST, 10**13, -(10**8)])
-    ).map(lambda units: Decimal(f"{units}E-9")),
-    JSON: st.sampled_from(['{"a": [1, null, "é"]}', "[]", '"x"', "12.50", "null", "true"]),
-    pa.binary(): st.binary(max_size=20),
-}
-"""What a column of each type of an entity can hold."""
 STORED = {pa.int16(): "smallint"} | {kind: POSTGRES[kind] for kind in VALUES}
 NAMES = {kind: f"column {number}" for number, kind in enumerate(STORED)}
 
@@ -68,6 +48,7 @@ def stored(connection: Connection, table: pa.Table) -> list[dict[str, Any]]:
     names = table.column_names
     copy_rows(connection, sql.Identifier("target"), rows=table, names=names, jsonb=[NAMES[JSON]])
     with connection.cursor(row_factory=dict_row) as cursor:
+        set_json_loads(exact, cursor)
         columns = sql.SQL(", ").join(map(sql.Identifier, names))
         cursor.execute(sql.SQL("SELECT {} FROM target ORDER BY nth").format(columns))
         return cursor.fetchall()
@@ -81,7 +62,7 @@ def test_every_value_arrives_as_it_is(target: Connection, rows: list[dict[str, A
     """To the last digit and byte, and null apart from what is empty."""
     schema = pa.schema([(NAMES[kind], pa.string() if kind == JSON else kind) for kind in VALUES])
     expected = [
-        row | {NAMES[JSON]: None if row[NAMES[JSON]] is None else json.loads(row[NAMES[JSON]])}
+        row | {NAMES[JSON]: None if row[NAMES[JSON]] is None else exact(row[NAMES[JSON]])}
         for row in rows
     ]
     assert stored(target, pa.Table.from_pylist(rows, schema)) == expected

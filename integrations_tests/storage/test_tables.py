@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from integrations.canonical.entity import Entity, Integer, Money, Text, column
 from integrations.errors import FixConfig, RetryLater
 from integrations.storage.database import connect
 from integrations.storage.tables import Column, TableSpec, ensure_leaf
@@ -95,8 +96,42 @@ def test_another_type_is_refused(connection: Connection) -> None:
     """A column whose type changed is named, with both types."""
     ensure_leaf(connection, SPEC, connector="shop")
     other = TableSpec("sale", (Column("amount", "text"), *SPEC.columns[1:]))
-    with pytest.raises(FixConfig, match="column amount is numeric, not text"):
+    with pytest.raises(FixConfig, match="column amount is numeric, not text") as caught:
         ensure_leaf(connection, other, connector="shop")
+    assert "Give the column a new name, or change the table by hand." in str(caught.value)
+    assert not ensure_leaf(connection, SPEC, connector="shop")
+
+
+def model(name: str, **columns: Any) -> type[Entity]:
+    """A user's model as it is at one time."""
+    given = {key: column(f"{key}.", nullable=True) for key in columns}
+    return type(name, (Entity,), {"__annotations__": columns, "__doc__": "Hats.", **given})
+
+
+def test_a_users_model_grows_and_shrinks(connection: Connection) -> None:
+    """A new column is added; one that the model has no more is left alone, with its values, and is
+    in the live view; a column that comes back as another type is refused."""
+    ensure_leaf(connection, model("Hat", size=Integer, colour=Text).table(), connector="shop")
+    connection.execute(
+        "INSERT INTO canonical.hat VALUES ('shop', 'm', 's', 'x', 7, 'red', 1, now(), 0, now(), 'r')"
+    )
+    connection.commit()
+
+    assert ensure_leaf(
+        connection, model("Hat", price=Money, size=Integer).table(), connector="shop"
+    )
+
+    found = query(connection, "SELECT size, colour, price FROM canonical.hat_live")
+    assert found == [(7, "red", None)]
+    with pytest.raises(FixConfig, match="column colour is text, not bigint"):
+        ensure_leaf(connection, model("Hat", colour=Integer).table(), connector="shop")
+
+
+def test_the_comment_says_key_and_version(connection: Connection) -> None:
+    """Whoever looks at the table sees what its rows are told apart by."""
+    ensure_leaf(connection, model("Hat", size=Integer).table(), connector="shop")
+    (said,) = query(connection, "SELECT obj_description('canonical.hat'::regclass, 'pg_class')")
+    assert said == ("Hats. Key: the source's id. Version 1.",)
 
 
 def test_every_type_round_trips(connection: Connection) -> None:
