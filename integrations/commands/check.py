@@ -1,6 +1,6 @@
 """`integrations check`: every mistake in the connectors' files, and with `--live` a first page."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from integrations import console
 from integrations.commands import CHECK_ERROR, FAILED, WRONG
-from integrations.connector_template import connections
+from integrations.connector_template import connections, lookups
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.folders import folders, read
@@ -22,6 +22,7 @@ from integrations.orchestration.resources import ConnectionResource, now
 from integrations.redaction import redact
 from integrations.settings import CONNECTOR_FILE, Settings
 from integrations.storage.connections import kept
+from integrations.storage.store import open_store
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
 from integrations.transformation.describe import masked
@@ -140,7 +141,7 @@ def _try(stream: BoundStream, session: RestSession) -> int:
             return 0
     try:
         records = _first_page(stream, window, session)
-        result = Transformer(stream.mapping).run(records, seen_at=now())
+        result = _transformer(stream).run(records, seen_at=now())
     except IntegrationError as error:
         return _failed(str(stream.id), error)
     found = Checked()
@@ -153,6 +154,14 @@ def _try(stream: BoundStream, session: RestSession) -> int:
         out.print(Markdown(masked(result.rows, stream.mapping.entity, limit=3)))
     _show(result.refused)
     return CHECK_ERROR if wrong else 0
+
+
+def _transformer(stream: BoundStream) -> Transformer:
+    """The stream's; what it looks up in is in the database, which else is left alone."""
+    if not stream.mapping.needs:
+        return Transformer(stream.mapping)
+    with closing(open_store(Settings.find(create=True))) as connection:
+        return lookups.transformer(stream, connection=connection)
 
 
 def _first_page(stream: BoundStream, window: Window | None, session: RestSession) -> pa.BinaryArray:

@@ -127,6 +127,31 @@ def ready(found: Iterable[BoundStream | BoundFeed], known: Collection[Account]) 
     return choice
 
 
+def in_order(found: Iterable[BoundStream | BoundFeed]) -> list[BoundStream | BoundFeed]:
+    """The readers in the order in which they are read: a stream after those in which it looks
+    values up, and before a feed what its streams look up in. Else feeds go first, since one that
+    has missed events makes windows due."""
+    every = list(found)
+    streams = {one.id: one for one in every if isinstance(one, BoundStream)}
+    feeds = [one for one in every if isinstance(one, BoundFeed)]
+    ordered: dict[StreamId, BoundStream | BoundFeed] = {}
+
+    def put(stream: BoundStream) -> None:
+        for other in stream.looks_up:
+            if other in streams and other not in ordered:
+                put(streams[other])
+        ordered[stream.id] = stream
+
+    for stream in (to for feed in feeds for to in feed.routes.values()):
+        for other in stream.looks_up:
+            if other in streams:
+                put(streams[other])
+    ordered |= {feed.id: feed for feed in feeds}
+    for stream in streams.values():
+        put(stream)
+    return list(ordered.values())
+
+
 def account(stream: BoundStream | BoundFeed) -> Account:
     """The connection of a stream or feed."""
     return stream.id.connector, stream.id.connection

@@ -73,9 +73,8 @@ def say(line: str, *, style: str = "") -> None:
 
 
 def _run(settings: Settings, chosen: list[Reader], wanted: Wanted, *, as_json: bool) -> int:
-    """Plans, runs and shows: feeds first, since one that has missed events makes windows due."""
-    chosen = sorted(chosen, key=lambda one: not isinstance(one, BoundFeed))
-    planned = plan(chosen, wanted, StoreResource(), now=now())
+    """Plans, runs and shows."""
+    planned = plan(choose.in_order(chosen), wanted, StoreResource(), now=now())
     if wanted.begin or wanted.end:
         _tell_left_out(planned, wanted)
     outcomes: list[Outcome] = []
@@ -135,14 +134,15 @@ def _outcomes(
 
 
 def _planned_anew(planned: list[Planned], wanted: Wanted, bar: console.Bar) -> Iterator[Planned]:
-    """The feeds, and what is due of the streams when they have been read."""
-    feeds = [one for one in planned if isinstance(one.stream, BoundFeed)]
-    streams = [one for one in planned if one not in feeds]
-    yield from feeds
-    if any(feed.stretches for feed in feeds):
+    """What is planned up to the last feed, and what is due of the rest when that has been read."""
+    feeds = [at for at, one in enumerate(planned) if isinstance(one.stream, BoundFeed)]
+    first = planned[: feeds[-1] + 1] if feeds else []
+    streams = planned[len(first) :]
+    yield from first
+    if any(planned[at].stretches for at in feeds):
         readers = [one.stream for one in streams]
         streams = plan(readers, wanted, StoreResource(), now=now())
-        bar.expect(sum(one.windows for one in [*feeds, *streams]))
+        bar.expect(sum(one.windows for one in [*first, *streams]))
     yield from streams
 
 

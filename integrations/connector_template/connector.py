@@ -5,7 +5,7 @@ loads, works.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from integrations.connector_template import transformer
@@ -42,6 +42,12 @@ class BoundStream:
         """The names of the feeds that route to it."""
         found = _feeds(self.config).items()
         return tuple(name for name, feed in found if self.id.stream in feed.routes.values())
+
+    @property
+    def looks_up(self) -> tuple[StreamId, ...]:
+        """The streams in which it looks values up."""
+        found = dict.fromkeys(one.stream for one in self.mapping.needs if one.stream)
+        return tuple(replace(self.id, stream=name) for name in found)
 
     @property
     def reread(self) -> bool:
@@ -147,9 +153,7 @@ def _functions(folder: Path) -> tuple[Functions, list[Mistake]]:
 
 def connector(folder: Path, config: ConnectorConfig) -> Connector:
     """A config that has no mistakes, as a connector."""
-    own, models = transformer.functions(folder), Models(folder)
-    bound = {
-        name: transformer.bind(given, own, models=models)
-        for name, given in config.transformer.items()
-    }
+    bound = transformer.bound(
+        config.transformer, transformer.functions(folder), models=Models(folder)
+    )
     return Connector(folder.name, folder, config, bound)

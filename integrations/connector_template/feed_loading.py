@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from integrations.connector_template import loading
+from integrations.connector_template import loading, lookups
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
@@ -93,7 +93,7 @@ class Part:
         self.load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
         self.found = Checked()
         self.units = 0
-        self._transformer = Transformer(stream.mapping)
+        self._transformer = lookups.transformer(stream, connection=transaction.connection)
         self._hints = self._asked = 0
         self._waiting: set[str] = set()
         self._buried: set[str] = set()

@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from integrations.connector_template import drift
+from integrations.connector_template import drift, lookups
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.drift import Drift
 from integrations.connector_template.run import KEPT, Clock, Run
@@ -33,7 +33,7 @@ from integrations.storage.transaction import Transaction, translated
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.shape import Shape
-from integrations.transformation.transform import Transformed, Transformer
+from integrations.transformation.transform import Transformed
 
 
 @dataclass
@@ -81,10 +81,15 @@ class Checked:
 
 
 def transformed(
-    stream: BoundStream, manifest: Manifest, *, zone: LandingZone, found: Checked
+    stream: BoundStream,
+    manifest: Manifest,
+    *,
+    connection: psycopg.Connection[Any],
+    zone: LandingZone,
+    found: Checked,
 ) -> Iterator[Transformed]:
     """A landing's batches as canonical rows and refusals; `found` is filled as they pass."""
-    transformer = Transformer(stream.mapping)
+    transformer = lookups.transformer(stream, connection=connection)
     for batch in zone.batches(manifest):
         sys.audit("integrations.transforming", str(stream.id))
         result = transformer.run(batch.records, seen_at=batch.seen_at)
@@ -95,11 +100,19 @@ def transformed(
         yield result
 
 
-def check(stream: BoundStream, manifest: Manifest, *, zone: LandingZone) -> Checked:
-    """Runs a landing through the canonical layer and loads nothing."""
+def check(
+    stream: BoundStream,
+    manifest: Manifest,
+    *,
+    connection: psycopg.Connection[Any],
+    zone: LandingZone,
+) -> Checked:
+    """Runs a landing through the canonical layer and loads nothing; the connection is idle then."""
     found = Checked()
-    for _ in transformed(stream, manifest, zone=zone, found=found):
-        pass
+    with translated(stream.id):
+        for _ in transformed(stream, manifest, connection=connection, zone=zone, found=found):
+            pass
+        connection.rollback()
     return found
 
 
@@ -128,7 +141,8 @@ def load(
         opened = Load(transaction, table, stream.id, order=stream.order)
         # A replay has nothing new to say of the source.
         found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
-        for part in transformed(stream, manifest, zone=zone, found=found):
+        batches = transformed(stream, manifest, connection=connection, zone=zone, found=found)
+        for part in batches:
             opened.stage(part.rows, refused=part.refused, received=part.received)
         in_window = found.in_window if manifest.window else None
         entry = replace(entry, in_window=in_window)

@@ -32,7 +32,7 @@ class Models:
     """
 
     def __init__(self, folder: Path, *, known: Defined | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._known = dict(known or {})
 
     def find(self, named: str) -> "type[Entity]":
@@ -67,7 +67,7 @@ class Models:
         return found
 
     def _module(self, path: str) -> ModuleType:
-        file = self._folder / f"{path}.py"
+        file = self.folder / f"{path}.py"
         try:
             if "." not in path and file.is_file():
                 return _beside(file, file.read_bytes())

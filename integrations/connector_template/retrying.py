@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from integrations.connector_template import loading
+from integrations.connector_template import loading, lookups
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.feed_loading import HINT, answered
 from integrations.connector_template.hints import MOST_AWAY, fetch_one, unasked
@@ -83,7 +83,8 @@ def retry(
     loading.prepare(stream, connection=connection)
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
         load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
-        for result in _results(Transformer(stream.mapping), told, answers):
+        transformer = lookups.transformer(stream, connection=connection)
+        for result in _results(transformer, told, answers):
             load.stage(result.rows, refused=result.refused, received=result.received)
         line = LedgerEntry(
             stream=stream.id,

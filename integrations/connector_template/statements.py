@@ -135,12 +135,14 @@ def needle(mapping: BoundMapping, key: str) -> Needle:
 class Finder:
     """Finds what is landed about one key of one stream."""
 
-    def __init__(self, stream: BoundStream, key: str, *, zone: LandingZone) -> None:
+    def __init__(
+        self, stream: BoundStream, key: str, *, transformer: Transformer, zone: LandingZone
+    ) -> None:
         self.key = key
         self._stream, self._zone = stream, zone
         self._needle = needle(stream.mapping, key)
         self._reader = KeyReader(stream.mapping.key, stream.mapping.paths)
-        self._transformer = Transformer(stream.mapping)
+        self._transformer = transformer
 
     def pulled(self, manifest: Manifest) -> Iterator[Statement]:
         """What a landing of the stream itself says. Raises StopStream as `zone.batches` does."""
@@ -249,17 +251,14 @@ class Finder:
 
 
 def found(
-    stream: BoundStream,
-    key: str,
+    finder: Finder,
     *,
     pulls: list[Manifest],
     pushes: list[tuple[BoundFeed, Manifest]],
-    zone: LandingZone,
     looked: Looked,
     notes: list[str],
 ) -> Iterator[Statement]:
     """All statements about a key, landing by landing; what cannot be read is told in `notes`."""
-    finder = Finder(stream, key, zone=zone)
     for feed, manifest in [(None, one) for one in pulls] + list(pushes):
         looked(manifest)
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from integrations.connector_template import feed_events, replaying, statements
+from integrations.connector_template import feed_events, lookups, replaying, statements
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.fates import Fates, Known, Landed, ordered
 from integrations.connector_template.feed_events import FeedEvent
@@ -72,17 +72,19 @@ def trace(
     """The life of the record `key`; `feeds` are those that speak of the stream.
 
     The connection must be idle, and is so afterwards. Raises FixConfig where nothing at all is
-    known of the key, RetryLater when the database or the landing zone is away.
+    known of the key, StopStream where a table cannot be looked up in, RetryLater when the database
+    or the landing zone is away.
     """
     landed = Landed(
         pulls=sorted(zone.every(stream.id), key=lambda one: (one.at, one.landing)),
         pushes=[(feed, one) for feed in feeds for one in replaying.pushed(feed, zone=zone)],
     )
     notes: list[str] = []
+    transformer = lookups.transformer(stream, connection=connection)
+    finder = Finder(stream, key, transformer=transformer, zone=zone)
     found = list(
         statements.found(
-            stream, key, pulls=landed.pulls, pushes=landed.pushes,
-            zone=zone, looked=looked, notes=notes,
+            finder, pulls=landed.pulls, pushes=landed.pushes, looked=looked, notes=notes,
         )
     )  # fmt: skip
     leaf = stream.mapping.entity.table().leaf(stream.id.connector)
@@ -96,7 +98,7 @@ def trace(
     if not found and known.row is None and known.entry is None:
         raise _unknown(stream, key, landed)
     played = _played(
-        stream, known, found, Finder(stream, key, zone=zone),
+        stream, known, found, finder,
         connection=connection, clock=clock, notes=notes,
     )  # fmt: skip
     return Trace(

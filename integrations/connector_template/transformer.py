@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from integrations.connector_template import lookups
+from integrations.connector_template.lookups import Files, Other
 from integrations.connector_template.models import Models
 from integrations.connector_template.own_file import run
+from integrations.connector_template.plain_values import valid
+from integrations.connector_template.source_file import KeyPath
 from integrations.transformation.function import Function
 from integrations.transformation.mapping import BoundMapping, MappingErrors, StreamMapping
 
-KeyPath = tuple[str | int, ...]
 Functions = Mapping[str, Function]
 FILE = "transformer.py"
 
@@ -56,9 +57,36 @@ class Unknown(dict[str, Function]):
         return _absent
 
 
-def bind(mapping: StreamMapping, functions: Functions, *, models: Models) -> BoundMapping:
+def bound(
+    mappings: Mapping[str, StreamMapping], functions: Functions, *, models: Models
+) -> dict[str, BoundMapping]:
+    """The mappings of a file that has no mistakes, by stream."""
+    files = _files(mappings, models)
+    return {
+        name: bind(mapping, functions, models=models, files=files)
+        for name, mapping in mappings.items()
+    }
+
+
+def bind(
+    mapping: StreamMapping, functions: Functions, *, models: Models, files: Files
+) -> BoundMapping:
     """The mapping with its entity; raises `MappingErrors` with every mistake at once."""
-    return mapping.bind(models.find(mapping.entity), functions=functions)
+    return mapping.bind(models.find(mapping.entity), functions=functions, looking=files)
+
+
+def _files(mappings: Mapping[str, StreamMapping | None], models: Models) -> Files:
+    return Files(models.folder, {name: _other(given, models) for name, given in mappings.items()})
+
+
+def _other(mapping: StreamMapping | None, models: Models) -> Other | None:
+    """What others may look up in a stream; None where its own mapping is wrong."""
+    if mapping is None:
+        return None
+    try:
+        return Other(models.find(mapping.entity), frozenset(mapping.fields))
+    except MappingErrors:
+        return None
 
 
 def mistakes(
@@ -68,11 +96,15 @@ def mistakes(
 
     Takes the file's plain values, so that one malformed mapping hides no mistake of another.
     """
-    for stream, values in transformer.items():
+    # One that does not fit its model is reported with the rest of the file's shape.
+    mappings = {stream: valid(StreamMapping, values) for stream, values in transformer.items()}
+    files = _files(mappings, models)
+    right = {stream: mapping for stream, mapping in mappings.items() if mapping is not None}
+    for stream, mapping in right.items():
         try:
-            bind(StreamMapping.model_validate(values), functions, models=models)
-        except ValidationError:
-            continue  # reported with the rest of the file's shape
+            bind(mapping, functions, models=models, files=files)
         except MappingErrors as errors:
             for path, message in errors.mistakes:
                 yield (stream, *path), message
+    for stream, path, message in lookups.circles(lookups.edges(right)):
+        yield (stream, *path), message

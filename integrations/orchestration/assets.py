@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
 from integrations.connector_template.connector import BoundStream
-from integrations.orchestration import checks, columns, descriptions, keys
+from integrations.orchestration import checks, columns, descriptions, keys, lookups
 from integrations.orchestration.partitions import partitions
 from integrations.orchestration.step import SyncConfig, sync_stream
 from integrations.transformation.describe import mapping_hash
@@ -78,7 +78,7 @@ def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
         ),
         dg.AssetSpec(
             canonical,
-            deps=[raw],
+            deps=[raw, *lookups.deps(stream)],
             kinds={"pandera", "arrow"},
             description=descriptions.canonical(stream),
             metadata=columns.canonical(stream),

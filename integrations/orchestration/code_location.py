@@ -14,7 +14,7 @@ import dagster as dg
 from integrations.connector_template.connections import merged
 from integrations.connector_template.folders import read
 from integrations.errors import FixConfig
-from integrations.orchestration import keys
+from integrations.orchestration import keys, lookups
 from integrations.orchestration.component import Connector as Component
 from integrations.orchestration.entities import entity_specs
 from integrations.orchestration.resources import StoreResource
@@ -34,7 +34,7 @@ def build(found: Iterable[Path], *, added: Iterable[Added] = ()) -> dg.Definitio
     return dg.Definitions.merge(
         *(Component(one).own_defs() for one in loaded),
         dg.Definitions(
-            assets=[*entity_specs(streams), *stand_ins],
+            assets=[*entity_specs(streams), *lookups.nodes(streams), *stand_ins],
             resources={keys.STORE: StoreResource()},
             # Imports dominate a small run: a process for each step would triple its CPU time.
             executor=dg.in_process_executor,

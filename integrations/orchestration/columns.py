@@ -12,9 +12,9 @@ import dagster as dg
 
 from integrations.canonical.entity import Entity
 from integrations.connector_template.connector import BoundStream
-from integrations.orchestration import keys
-from integrations.transformation.describe import lineage
-from integrations.transformation.mapping import BoundMapping
+from integrations.orchestration import keys, lookups
+from integrations.transformation.describe import lineage, looked_up, sources_of
+from integrations.transformation.mapping import BoundField, BoundMapping
 
 SCHEMA, LINEAGE = "dagster/column_schema", "dagster/column_lineage"
 """The names under which Dagster and its catalogues look for them."""
@@ -38,20 +38,25 @@ def raw(stream: BoundStream) -> Metadata:
 
 
 def canonical(stream: BoundStream) -> Metadata:
-    """The columns that the mapping fills, and the paths that it reads for each."""
+    """The columns that the mapping fills, and the paths that it reads for each; of a value that is
+    looked up also the column that it comes from, and the one that it is found by."""
     bound, key = stream.mapping, keys.raw(stream.id)
     types: Mapping[str, str] = {column.name: column.type for column in bound.entity.table().columns}
-    rules = {field.column.name: field.rule.name for field in bound.fields}
+    rules = {field.column.name: field for field in bound.fields}
     read = _filled(bound)
     columns = [
         dg.TableColumn(
             name,
             types.get(name) or _SYSTEM[name][0],
-            description=_origin(paths, rule=rules.get(name)),
+            description=_origin(paths, rules.get(name)),
         )
         for name, paths in read.items()
     ]
     sources = {name: [(key, path) for path in paths] for name, paths in read.items()}
+    for name, found in looked_up(bound).items():
+        for rule in found:
+            asset = lookups.asset(stream.id, rule)
+            sources[name] += [(asset, rule.value), (asset, rule.key_column)]
     return {SCHEMA: dg.TableSchema(columns), LINEAGE: _lineage(sources)}
 
 
@@ -80,16 +85,17 @@ def _filled(bound: BoundMapping) -> dict[str, list[str]]:
     return {name: paths for name, paths in lineage(bound).items() if paths or name in mapped}
 
 
-def _origin(paths: Sequence[str], *, rule: str | None) -> str:
+def _origin(paths: Sequence[str], field: BoundField | None) -> str:
     """A column's sources in words: ``from `amount`, `currency` (minor_units)``."""
-    words = ", ".join(f"`{path}`" for path in paths)
-    return f"{f'from {words}' if paths else 'the same in every row'}{f' ({rule})' if rule else ''}"
+    words = ", ".join(sources_of(field) if field else [f"`{path}`" for path in paths])
+    rule = f" ({field.rule.name})" if field else ""
+    return f"{f'from {words}' if words else 'the same in every row'}{rule}"
 
 
 def _lineage(sources: Mapping[str, Iterable[Source]]) -> dg.TableColumnLineage:
     """Columns that come from no column, as constants do, are left out."""
     deps = {
-        name: [dg.TableColumnDep(asset_key, column_name) for asset_key, column_name in found]
+        name: [dg.TableColumnDep(asset_key, column) for asset_key, column in dict.fromkeys(found)]
         for name, found in sources.items()
     }
     return dg.TableColumnLineage({name: found for name, found in deps.items() if found})

@@ -17,7 +17,7 @@ from integrations.connector_template.config_schema import ConnectorConfig
 from integrations.connector_template.connector import Connector as Loaded
 from integrations.connector_template.connector import connector
 from integrations.errors import FixConfig
-from integrations.orchestration import keys
+from integrations.orchestration import keys, lookups
 from integrations.orchestration.assets import stream_assets
 from integrations.orchestration.entities import entity_specs
 from integrations.orchestration.feed_assets import feed_assets
@@ -44,15 +44,19 @@ class Connector(dg.Component):
         return cls(connector(context.path, attributes))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The connector's definitions, whole: with the store and its entities' nodes."""
+        """The connector's definitions, whole: with the store, and the nodes of its entities and
+        of what it looks up in."""
         streams = list(self.loaded.streams())
         return dg.Definitions.merge(
             self.own_defs(),
-            dg.Definitions(assets=entity_specs(streams), resources={keys.STORE: StoreResource()}),
+            dg.Definitions(
+                assets=[*entity_specs(streams), *lookups.nodes(streams)],
+                resources={keys.STORE: StoreResource()},
+            ),
         )
 
     def own_defs(self) -> dg.Definitions:
-        """What belongs to this connector alone: the store and the entities are shared by all."""
+        """What belongs to this connector alone: the store and those nodes are shared by all."""
         streams, feeds = list(self.loaded.streams()), list(self.loaded.feeds())
         return dg.Definitions(
             assets=[*map(stream_assets, streams), *map(feed_assets, feeds)],

@@ -5,7 +5,9 @@ none, and what has none never becomes stale. Each tag is a row of its own in Dag
 only those are written that something compares:
 
 - raw: the landing, which canonical compares. A landing that was never loaded shows canonical stale.
-- canonical: the mapping, which Dagster compares with the file's, and the landing that was read.
+- canonical: the mapping, which Dagster compares with the file's, the landing that was read, and
+  what values were looked up in: when a table without windows is loaded after that, canonical shows
+  stale, for its rows keep what they were given.
 - table: what its rows were made of, for assets of the user's that read it. Whether canonical is
   newer than the table, Dagster sees by their times.
 """
@@ -17,6 +19,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
     NULL_EVENT_POINTER,
     extract_data_version_from_entry,
     get_input_data_version_tag,
@@ -37,11 +40,12 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Origin:
-    """What something was made of: the mapping's hash, as it was when the process loaded it, and the
-    id of the landing."""
+    """What something was made of: the mapping's hash, as it was when the process loaded it, the id
+    of the landing, and what values were looked up in."""
 
     mapping: str
     landing: str
+    looked_up: tuple[dg.AssetKey, ...] = ()
 
 
 def run_tags(stream: StreamId, mapping: str) -> Tags:
@@ -63,9 +67,13 @@ def of_raw(landing: str) -> Tags:
 def of_canonical(
     stream: StreamId, origin: Origin, *, partition: str | None, instance: dg.DagsterInstance
 ) -> Tags:
-    """The mapping, the landing, and the event that told of it: so that one is logged before."""
+    """The mapping, the landing, and the event that told of it: so that one is logged before; and of
+    what values were looked up in, the newest version."""
     raw = keys.raw(stream)
-    return {
+    tags: Tags = {}
+    for key in origin.looked_up:
+        tags |= _as_it_is(key, instance)
+    return tags | {
         CODE_VERSION_TAG: origin.mapping,
         get_input_data_version_tag(raw): origin.landing,
         get_input_event_pointer_tag(raw): _pointer(raw, origin.landing, partition, instance),
@@ -75,6 +83,16 @@ def of_canonical(
 def of_table(origin: Origin) -> Tags:
     """The same landing through the same mapping is the same version."""
     return {DATA_VERSION_TAG: f"{origin.landing} {origin.mapping}"}
+
+
+def _as_it_is(key: dg.AssetKey, instance: dg.DagsterInstance) -> Tags:
+    """The version of an asset now; one of which nothing is known has Dagster's first."""
+    newest = instance.get_latest_data_version_record(key)
+    version = extract_data_version_from_entry(newest.event_log_entry) if newest else None
+    return {
+        get_input_data_version_tag(key): (version or DEFAULT_DATA_VERSION).value,
+        get_input_event_pointer_tag(key): str(newest.storage_id) if newest else NULL_EVENT_POINTER,
+    }
 
 
 def _pointer(

@@ -19,7 +19,7 @@ from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.loading import Checked
 from integrations.errors import LedgerUnbalanced, StopStream
 from integrations.names import StreamId
-from integrations.orchestration import checks, keys, provenance, report
+from integrations.orchestration import checks, keys, lookups, provenance, report
 from integrations.orchestration.provenance import Origin
 from integrations.redaction import redact
 from integrations.storage.ledger import LedgerEntry, Status
@@ -173,7 +173,7 @@ class Teller:
             raise
 
     def _origin(self, manifest: Manifest) -> Origin:
-        return Origin(self.mapping, manifest.landing)
+        return Origin(self.mapping, manifest.landing, tuple(lookups.assets(self.stream)))
 
     def _check(self, name: str, partition: str | None, error: Exception | None = None) -> None:
         words = redact(str(error)) if error else None

@@ -141,7 +141,7 @@ def _taken(work: Work, manifest: Manifest, partition: str | None) -> Problem | N
     if not work.checks:
         return None
     with work.teller.failing_checks(partition):
-        found = loading.check(work.stream, manifest, zone=work.zone)
+        found = loading.check(work.stream, manifest, connection=work.connection, zone=work.zone)
     status = found.status(accept=work.run.accept)
     work.teller.checked(found, status, manifest, partition=partition)
     if status != "blocked":

@@ -83,7 +83,7 @@ class Chain(Rule):
     def inner(self) -> tuple[Rule, ...]:
         return tuple(link.rule for link in self._links)
 
-    def using(self, functions: Mapping[str, Any]) -> "Chain":
+    def using(self, functions: Mapping[Any, Any]) -> "Chain":
         return Chain.of(Link(link.rule.using(functions), link.gives) for link in self._links)
 
     def reads(self) -> dict[str, Kind]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from integrations.transformation.function import PythonFunction
+from integrations.transformation.lookup import Lookup, lookups
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.rule import TYPE_WORDS
 from integrations.transformation.transform import MASK
@@ -34,7 +35,7 @@ def field_table(bound: BoundMapping) -> str:
         personal = " *Personal.*" if column.personal else ""
         cells = (
             column.name if column.nullable else f"**{column.name}**",
-            ", ".join(f"`{path}`" for path in field.rule.reads()) if field else "",
+            ", ".join(sources_of(field)) if field else "",
             field.rule.name if field else "*not mapped*",
             f"{column.description} ({TYPE_WORDS[column.type]}{unit}){personal}",
         )
@@ -62,8 +63,20 @@ def lineage(bound: BoundMapping) -> dict[str, list[str]]:
     }
 
 
+def looked_up(bound: BoundMapping) -> dict[str, list[Lookup]]:
+    """The lookups by which columns are filled: each takes its `value` and depends on its `key`."""
+    found = {field.column.name: list(lookups(field.rule)) for field in bound.fields}
+    return {name: rules for name, rules in found.items() if rules}
+
+
+def sources_of(field: BoundField) -> list[str]:
+    """What a column is made from: paths of the record, and columns that are looked up."""
+    paths = [f"`{path}`" for path in field.rule.reads()]
+    return paths + [f"`{one.value}` of {one.place}" for one in lookups(field.rule)]
+
+
 def mapping_hash(bound: BoundMapping) -> str:
-    """A hash of all that decides what a record becomes: mapping, functions and entity.
+    """A hash of all that decides what a record becomes: mapping, functions, files and entity.
 
     Sixteen hexadecimal digits, equal in every process; a changed description leaves it as it is.
     """
@@ -102,11 +115,12 @@ def _cell(value: object) -> str:
 
 
 def _source(field: BoundField) -> list[str]:
-    """The functions, each with the whole file that it stands in: it may call others there."""
+    """The functions, each with the whole file that it stands in: it may call others there; and
+    the hashes of files in which something is looked up."""
     found = []
     for rule in field.rule.every():
         if isinstance(rule, PythonFunction) and (function := rule.function) is not None:
             file = inspect.getsourcefile(function)
             around = Path(file).read_text(encoding="utf-8") if file else ""
             found.append(f"{function.__qualname__}\n{around}")
-    return found
+    return found + [one.digest for one in lookups(field.rule) if one.digest]

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
@@ -56,7 +56,9 @@ class PythonFunction(Rule):
         """The function itself, once the rule is bound."""
         return self._function
 
-    def using(self, functions: Mapping[str, Function]) -> "PythonFunction":
+    def using(self, functions: Mapping[Any, Any]) -> "PythonFunction":
+        if self._function is not None:
+            return self
         rule = self.model_copy()
         rule._function = functions[self.call]
         return rule

@@ -5,8 +5,8 @@ known to fit: after that only data can be wrong.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from integrations.names import NAME
 from integrations.transformation.chain import Misfit
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
+from integrations.transformation.lookup import Lookup, Needed, Pairs, changed, lookups
 from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
 from integrations.transformation.rules import FieldRule, settle
 from integrations.transformation.values import Constant
@@ -78,13 +79,22 @@ class StreamMapping(BaseModel):
     fields: dict[str, FieldRule] = Field(min_length=1)
 
     def bind(
-        self, entity: "type[Entity]", *, functions: Mapping[str, Function] | None = None
+        self,
+        entity: "type[Entity]",
+        *,
+        functions: Mapping[str, Function] | None = None,
+        looking: "Looking | None" = None,
     ) -> "BoundMapping":
         """The mapping with its entity; raises `MappingErrors` with every mistake at once.
 
-        `functions` are those that the folder's transformer.py offers to rules of type `python`.
+        `functions` are those that the folder's transformer.py offers to rules of type `python`;
+        `looking` says of each lookup what is known of its table before it is read.
         """
-        return _Binding(self, entity, functions or {}).bound()
+        return _Binding(self, entity, functions or {}, looking or (lambda rule: rule)).bound()
+
+
+Looking = Callable[[Lookup], Lookup]
+"""Raises `Misfit` for a lookup in something that is not there."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +117,34 @@ class BoundMapping:
     deleted: str | None
     paths: Mapping[str, Kind]
 
+    @property
+    def needs(self) -> tuple[Needed, ...]:
+        """What has to be read from the database before a batch can be transformed, each once."""
+        found = (one.needs for field in self.fields for one in lookups(field.rule))
+        return tuple(dict.fromkeys(one for one in found if one is not None))
+
+    def knowing(self, tables: Mapping[Needed, Pairs]) -> "BoundMapping":
+        """The mapping with what it needs."""
+        if not tables:
+            return self
+        fields = (replace(field, rule=field.rule.using(tables)) for field in self.fields)
+        return replace(self, fields=tuple(fields))
+
 
 class _Binding:
     """One mapping on its way to being bound, with the mistakes found so far."""
 
     def __init__(
-        self, mapping: StreamMapping, entity: "type[Entity]", functions: Mapping[str, Function]
+        self,
+        mapping: StreamMapping,
+        entity: "type[Entity]",
+        functions: Mapping[str, Function],
+        looking: Looking,
     ) -> None:
         self.mapping = mapping
         self.entity = entity
         self.functions = functions
+        self.looking = looking
         self.columns = {column.name: column for column in entity.columns()}
         self.paths: dict[str, Kind] = {}
         self.mistakes: list[tuple[Path, str]] = []
@@ -155,11 +183,22 @@ class _Binding:
         return None if rule is None else self._ready(at, rule)
 
     def _settled(self, at: Path, given: Any, wanted: pa.DataType, *, told: str) -> Rule | None:
+        known = len(self.mistakes)
+        given = changed(given, self._looking_up, at)
+        if len(self.mistakes) > known:
+            return None
         try:
             return settle(given, wanted, told=told)
         except Misfit as error:
             self._note((*at, *error.at), str(error))
             return None
+
+    def _looking_up(self, rule: Lookup, at: Path) -> Lookup:
+        try:
+            return self.looking(rule)
+        except Misfit as error:
+            self._note((*at, *error.at), str(error))
+            return rule
 
     def _words(self, at: Path, column: "EntityColumn", rule: Rule) -> None:
         strange = sorted(set(rule.words()) - set(column.allowed)) if column.allowed else []
@@ -181,7 +220,9 @@ class _Binding:
             at: Path = ("key", number)
             if _can_be_key(given):
                 rule = self._settled(at, given, TEXT, told="a key is text")
-                if rule is not None and (ready := self._ready(at, rule)) is not None:
+                if rule is not None and any(lookups(rule)):
+                    self._note(at, "a key is the record's own: what a lookup gives can change")
+                elif rule is not None and (ready := self._ready(at, rule)) is not None:
                     yield ready
             else:
                 self._note(at, "a key is made of strings or whole numbers of the record")

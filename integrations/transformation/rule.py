@@ -121,9 +121,10 @@ class Rule(BaseModel):
         for rule in self.inner():
             yield from rule.every()
 
-    def using(self, functions: "Mapping[str, Callable[..., Array]]") -> "Rule":
+    def using(self, functions: Mapping[Any, Any]) -> "Rule":
         """The rule with the functions of the connector's folder, where it calls one; raises
-        `KeyError` where there is none of that name."""
+        `KeyError` where there is none of that name. Once it has them, it is given the tables that
+        its lookups need in the same way."""
         return self
 
     def words(self) -> tuple[str, ...]:

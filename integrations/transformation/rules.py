@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from integrations.transformation.chain import Chain, Link, Misfit, linked
 from integrations.transformation.function import PythonFunction
+from integrations.transformation.lookup import Lookup
 from integrations.transformation.money import MinorUnits
 from integrations.transformation.rule import (
     BOOL,
@@ -45,7 +46,7 @@ CHAIN = "chain"
 
 _TYPES = (
     "boolean, constant, date, decimal, enumeration, epoch_date, epoch_s, id_or_object, integer, "
-    "minor_units, number, python, string_map, text, timestamp, upper"
+    "lookup, minor_units, number, python, string_map, text, timestamp, upper"
 )
 
 
@@ -76,6 +77,7 @@ _Rules = (
     | Annotated[EpochSeconds, Tag("epoch_s")]
     | Annotated[IdOrObject, Tag("id_or_object")]
     | Annotated[Integer, Tag("integer")]
+    | Annotated[Lookup, Tag("lookup")]
     | Annotated[MinorUnits, Tag("minor_units")]
     | Annotated[Number, Tag("number")]
     | Annotated[PythonFunction, Tag("python")]

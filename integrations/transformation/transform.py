@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from integrations.errors import StopStream
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
 from integrations.transformation.deletions import NONE, Deletions, ascending
 from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unfit
+from integrations.transformation.lookup import Needed, Pairs
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.parse import Parsed, Parser
 from integrations.transformation.refusals import Refusals
@@ -59,7 +61,11 @@ class Transformed:
 class Transformer:
     """A bound mapping, made ready to run over batches."""
 
-    def __init__(self, bound: BoundMapping) -> None:
+    def __init__(
+        self, bound: BoundMapping, *, tables: Mapping[Needed, Pairs] = MappingProxyType({})
+    ) -> None:
+        """`tables` are those that the mapping needs, one for each of `bound.needs`."""
+        bound = bound.knowing(tables)
         self._bound = bound
         self._parser = Parser(bound.paths)
         self._keys = KeyReader(bound.key, bound.paths)
@@ -157,7 +163,7 @@ class Transformer:
         for name, field in self._fields.items():
             coerced = self._column(field, parsed, refusals)
             columns[name] = coerced.values
-            if coerced.strange is not None:
+            if coerced.strange is not None and not field.column.personal:
                 strange[name] = _counted(coerced.strange)
         return self._rows(parsed.rows, ids, columns, versions=self._versions(parsed))
 

@@ -18,6 +18,7 @@ from integrations.orchestration.resources import StoreResource
 from integrations.orchestration.sync import Outcome, Wanted, plan
 from integrations.storage.ledger import LedgerEntry
 from integrations_tests.conftest import make_settings
+from integrations_tests.connector_template.florist import FEED, write_looking
 from integrations_tests.storage.loads import T0
 
 MAIN, SANDBOX = ("stripe", "main"), ("stripe", "sandbox")
@@ -28,6 +29,28 @@ MIN, MAX = "0001-01-01", "9999-12-31T23:59:59.999999"
 @pytest.fixture(scope="module")
 def streams() -> list[BoundStream]:
     return list(read_connector(SHIPPED / "stripe").streams())
+
+
+def test_what_is_looked_up_is_read_first(tmp_path: Path) -> None:
+    """Before the stream that needs it, and before a feed that speaks of that one; else feeds go
+    first. Connections do not wait for each other."""
+    folder = write_looking(
+        tmp_path / "florist",
+        ("  event_handler: none\n", FEED),
+        ("filter: modified", "filter: created"),
+        (
+            "main: {",
+            "also: {start: 2026-01-01, secrets: {user: {env: A}, word: {env: B}}}\n    main: {",
+        ),
+    )
+    connector = read_connector(folder)
+    readers = [*connector.streams(), *connector.feeds()]
+    assert [str(one.id).removeprefix("florist/") for one in choose.in_order(readers)] == [
+        "also/buyers", "main/buyers", "also/news", "main/news", "also/orders", "main/orders",
+    ]  # fmt: skip
+    chosen = [one for one in readers if one.id.stream != "buyers"]
+    assert [one.id.stream for one in choose.in_order(chosen)][-1] == "orders"
+    assert [one.id.stream for one in choose.in_order(readers[:2])] == ["buyers", "orders"]
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,31 @@ def changed(*changes: tuple[str, str], text: str = FLORIST) -> str:
 
 FED = changed(("  event_handler: none\n", FEED), ("filter: modified", "filter: created"))
 """The florist with a feed of changes; an order's window is by when it was made."""
+
+LOOKING = changed(
+    ("status: {type: enumeration, from: state, map: {open: pending, done: paid}}", (
+        "status: {type: lookup, from: state, file: states.csv, key: state, value: ours}"
+    )),
+    ("        status_raw: state\n", """\
+        status_raw: state
+        description: {type: lookup, from: buyer, stream: buyers, value: code}
+        failure_code:
+        - {type: integer, from: shop.number}
+        - {type: lookup, stream: buyers, key: phone, value: email, when_missing: keep_key}
+        - {type: upper}
+        method: {type: lookup, from: paid.by, table: shop.methods, key: code, value: name, when_missing: null}
+"""),
+    ("fields: {name: name, email: email}", "fields: {name: name, email: email, code: code, phone: phone, blocked: blocked}"),
+)  # fmt: skip
+"""The florist whose orders are enriched: from a file, from the stream of buyers, alone and within a
+chain, and from a table of the user's."""
+
+STATES = "state,ours\nopen,pending\ndone,paid\nlost,failed\n"
+"""What states.csv holds."""
+
+
+def write_looking(folder: Path, *changes: tuple[str, str], states: str = STATES) -> Path:
+    """That florist's folder, with its file of states; each part of it replaced."""
+    write(folder, changed(*changes, text=LOOKING))
+    (folder / "states.csv").write_text(states)
+    return folder

@@ -13,8 +13,8 @@ Change = tuple[str, str]
 Line = tuple[int, str]
 RULES = (
     "a rule is a path, or has a `type`: one of boolean, constant, date, decimal, enumeration, "
-    "epoch_date, epoch_s, id_or_object, integer, minor_units, number, python, string_map, text, "
-    "timestamp, upper"
+    "epoch_date, epoch_s, id_or_object, integer, lookup, minor_units, number, python, string_map, "
+    "text, timestamp, upper"
 )
 NAME = "it has at most 24 of a-z, 0-9 and single _, begins with a letter, ends with no _"
 HIDDEN = "sk_live_4eC39HqLyjWDarjtT1"
