@@ -202,6 +202,18 @@ class Entity(pda.DataFrameModel):
         return []
 
     @classmethod
+    def refuses(cls, name: str, value: "pa.Scalar[Any]") -> list[str]:
+        """What the model has against a value of one column, as ends of a sentence."""
+        values: Any = pa.array([value.as_py()], value.type)
+        frame = pa.table({name: values}).to_pandas(types_mapper=pd.ArrowDtype)
+        spec = cls.to_schema().columns[name]
+        try:
+            pda.DataFrameSchema({name: pda.Column(checks=spec.checks)}).validate(frame, lazy=True)
+        except SchemaErrors as errors:
+            return [fault.reason for fault in _faults(cls.entity_name(), errors.failure_cases)]
+        return []
+
+    @classmethod
     def _missing(cls, table: pa.Table) -> Iterator[Fault]:
         """The values that are required and not there. Found by Arrow: most batches have some, and
         pandera would have to look at these batches twice."""

@@ -16,6 +16,7 @@ from integrations.storage.history import Row
 from integrations.storage.landing import LandingZone
 from integrations.storage.manifest import Manifest
 from integrations.storage.store import open_store
+from integrations.storage.tables import KEEP
 from integrations.storage.transaction import utc_now
 from integrations.transformation.transform import MASK
 
@@ -86,7 +87,7 @@ class Telling:
             yield from (f"    {words.loaded(load)}" for load in one.loads)
             if not one.loads and not one.hint and one.manifest:
                 yield "    landed, never loaded"
-            before = one.row if one.row and not one.deleted else before
+            before = self._after(one, before)
         yield ""
         yield from self._now(found)
         yield from words.quarantine_tale(found.quarantine, stream=str(found.stream))
@@ -97,7 +98,7 @@ class Telling:
         before: Row | None = None
         for one in found.statements:
             yield {"kind": "statement", **words.stated(one), "changes": self._changes(one, before)}
-            before = one.row if one.row and not one.deleted else before
+            before = self._after(one, before)
         yield {
             "kind": "row",
             "stream": str(found.stream),
@@ -139,12 +140,19 @@ class Telling:
         """By column, what the statement before said and what this one says."""
         if one.row is None or one.deleted:
             return {}
-        old, new = before or {}, one.row
+        old, new = before or {}, self._after(one, before) or {}
         return {
             name: {"old": self._value(name, old.get(name)), "new": self._value(name, new[name])}
             for name in self._names
             if old.get(name) != new[name]
         }
+
+    def _after(self, one: Statement, before: Row | None) -> Row | None:
+        """What has been said when this is: what a statement keeps is as it was said before."""
+        if one.row is None or one.deleted:
+            return before
+        kept = [name for name in self._names if one.row.get(KEEP + name)]
+        return one.row | {name: before[name] for name in kept if before}
 
     def _value(self, name: str, value: Any) -> Any:
         if name in self._hidden and value is not None:

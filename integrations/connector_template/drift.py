@@ -16,7 +16,7 @@ from integrations.errors import FixConfig
 from integrations.names import Window
 from integrations.settings import CONNECTOR_FILE
 from integrations.storage import fields, positions
-from integrations.transformation.mapping import BoundMapping
+from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.shape import Change, Shape
 
 _TOLD = 20
@@ -55,7 +55,7 @@ def judged(
     the mapping of a column does not know."""
     changes = shape.changes(fields.known(connection, stream.id))
     gone = [one.path for one in changes if one.what == "gone"]
-    lost = [path for path in gone if any(_columns(stream.mapping, path))]
+    lost = [path for path in gone if any(map(_empties, _fields(stream.mapping, path)))]
     broken = ""
     if lost and _newest(stream, window, connection=connection):
         names = ", ".join(f"`{path}`" for path in lost)
@@ -82,11 +82,16 @@ def _newest(
     return all(one.window is None or one.window.start <= window.start for one in loaded)
 
 
-def _columns(mapping: BoundMapping, path: str) -> Iterator[str]:
-    """The columns that are made from a field, or from one within it."""
+def _fields(mapping: BoundMapping, path: str) -> Iterator[BoundField]:
+    """The columns that are made from a field of the source, or from one within it."""
     for field in mapping.fields:
         if any(f"{read}.".startswith(f"{path}.") for read in field.rule.reads()):
-            yield field.column.name
+            yield field
+
+
+def _empties(field: BoundField) -> bool:
+    """Whether the column loses its values where the source does not give them any more."""
+    return field.missing is None or field.missing.absent in (None, "clear")
 
 
 def _lines(
@@ -96,7 +101,7 @@ def _lines(
         said = _WORDS[change.what].format(
             path=f"`{change.path}`", types=" or ".join(change.types), share=change.share
         )
-        columns = list(_columns(stream.mapping, change.path))
+        columns = [one.column.name for one in _fields(stream.mapping, change.path)]
         places = "; ".join(f"{name} is made from it{_place(stream, name)}" for name in columns)
         yield f"{said}; {places or 'nothing reads it'}"
     if len(changes) > _TOLD:

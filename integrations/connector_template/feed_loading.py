@@ -16,7 +16,7 @@ from integrations.storage.feed_load import FeedLoad
 from integrations.storage.fetched import Fetched
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import BLOCK_LEAST, LedgerEntry
-from integrations.storage.loader import BRAKE_SHARE, Load, Said
+from integrations.storage.loader import BRAKE_SHARE, Said
 from integrations.storage.manifest import Manifest
 from integrations.storage.parts import Batch
 from integrations.storage.positions import Pin, Position, Reached
@@ -90,7 +90,7 @@ class Part:
 
     def __init__(self, stream: BoundStream, transaction: Transaction) -> None:
         self.stream = stream
-        self.load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
+        self.load = loading.opened(stream, transaction)
         self.found = Checked()
         self.units = 0
         self._transformer = lookups.transformer(stream, connection=transaction.connection)

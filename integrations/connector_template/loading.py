@@ -137,13 +137,12 @@ def load(
         if run.cause != "replay" and _passed(stream, manifest, connection=connection):
             transaction.give_up()
             return found, None
-        table = stream.mapping.entity.table()
-        opened = Load(transaction, table, stream.id, order=stream.order)
+        started = opened(stream, transaction)
         # A replay has nothing new to say of the source.
         found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
         batches = transformed(stream, manifest, connection=connection, zone=zone, found=found)
         for part in batches:
-            opened.stage(part.rows, refused=part.refused, received=part.received)
+            started.stage(part.rows, refused=part.refused, received=part.received)
         in_window = found.in_window if manifest.window else None
         entry = replace(entry, in_window=in_window)
         said = _said(stream, manifest, run)
@@ -151,7 +150,7 @@ def load(
         broken = "" if run.accept else found.drift.broken
         if found.shape is not None and not broken:
             drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
-        line_ = opened.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
+        line_ = started.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
         return found, line_
 
 
@@ -162,6 +161,13 @@ def _judge(
         found.drift = drift.judged(
             stream, found.shape, found.strange, manifest.window, connection=connection
         )
+
+
+def opened(stream: BoundStream, transaction: Transaction) -> Load:
+    """The stream's part of a transaction, to be staged."""
+    mapping = stream.mapping
+    table = mapping.entity.table()
+    return Load(transaction, table, stream.id, order=stream.order, keeps=mapping.keeps)
 
 
 def prepare(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:

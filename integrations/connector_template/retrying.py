@@ -20,7 +20,7 @@ from integrations.errors import RetryLater, StopStream
 from integrations.storage import fetched, quarantine
 from integrations.storage.fetched import Fetched
 from integrations.storage.ledger import BLOCK_LEAST, LedgerEntry
-from integrations.storage.loader import BRAKE_SHARE, Load, Said
+from integrations.storage.loader import BRAKE_SHARE, Said
 from integrations.storage.quarantine import TRANSIENT, QuarantinedRecord
 from integrations.storage.transaction import Transaction
 from integrations.transformation.arrow import array
@@ -82,7 +82,7 @@ def retry(
         return Retried(None)
     loading.prepare(stream, connection=connection)
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        load = Load(transaction, stream.mapping.entity.table(), stream.id, order=stream.order)
+        load = loading.opened(stream, transaction)
         transformer = lookups.transformer(stream, connection=connection)
         for result in _results(transformer, told, answers):
             load.stage(result.rows, refused=result.refused, received=result.received)

@@ -136,9 +136,11 @@ def _played(
     connection.rollback()
     if not lines:
         return None
-    spec, order = stream.mapping.entity.table(), stream.order
+    spec, keeps = stream.mapping.entity.table(), stream.mapping.keeps
     try:
-        with rehearsing(connection, spec, stream.id, order=order, clock=clock) as rehearsal:
+        with rehearsing(
+            connection, spec, stream.id, order=stream.order, keeps=keeps, clock=clock
+        ) as rehearsal:
             fates = Fates(
                 stream, known, found, lines=lines, rehearsal=rehearsal, finder=finder
             )  # fmt: skip

@@ -5,7 +5,7 @@ The points of a load are audit events (`sys.audit`), so that a test can stop the
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from integrations.storage import copying, ledger, positions, quarantine
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.merge import Merge, Order
 from integrations.storage.positions import Pin, Reached
-from integrations.storage.tables import STAMPS, TableSpec
+from integrations.storage.tables import KEEP, STAMPS, TableSpec
 from integrations.storage.transaction import Clock, Transaction, utc_now
 
 KEPT_OF_BLOCKED = 10_000
@@ -48,7 +48,10 @@ class Said:
 
 
 class Load:
-    """One stream's part of a transaction. `stage` what was transformed, then `settle` it."""
+    """One stream's part of a transaction. `stage` what was transformed, then `settle` it.
+
+    `keeps` are the columns of which a statement may leave what is stored.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Load:
         stream: StreamId,
         *,
         order: Order = Order(),  # noqa: B008  # frozen
+        keeps: Sequence[str] = (),
     ) -> None:
         self._transaction = transaction
         self._connection = transaction.connection
@@ -68,7 +72,14 @@ class Load:
         self._deletes = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
-            self._connection, spec, stream, self._rows, self._refused, order, floor=floor
+            self._connection,
+            spec,
+            stream,
+            self._rows,
+            self._refused,
+            order,
+            floor=floor,
+            keeps=tuple(keeps),
         )
         self._make_staging()
 
@@ -81,12 +92,13 @@ class Load:
         stream: StreamId,
         *,
         order: Order = Order(),  # noqa: B008  # frozen
+        keeps: Sequence[str] = (),
         clock: Clock = utc_now,
     ) -> Iterator["Load"]:
         """A load of `stream`, in a transaction of its own, into the leaf of its connector, which
         `ensure_leaf` has made. Raises as `Transaction.open` does."""
         with Transaction.open(connection, [stream], clock=clock) as transaction:
-            yield cls(transaction, spec, stream, order=order)
+            yield cls(transaction, spec, stream, order=order, keeps=keeps)
 
     def stage(
         self,
@@ -97,11 +109,14 @@ class Load:
         repeated: int = 0,
     ) -> None:
         """Copy a batch into staging. `rows`: `source_id`, the entity's columns, the stamps
-        `_version` (int64 or null), `_seen_at` (UTC), `_rank`, and `_deleted_at` where the batch
-        holds deletes; `refused`: see `quarantine.REFUSED`. `received` is the transformer's own
-        count of records, `repeated` how many of them said again what another one says too.
+        `_version` (int64 or null), `_seen_at` (UTC), `_rank`, `_deleted_at` where the batch holds
+        deletes, and a boolean `_keep_<column>` for each of `keeps`; `refused`: see
+        `quarantine.REFUSED`. `received` is the transformer's own count of records, `repeated` how
+        many of them said again what another one says too.
         """
-        names = self._names
+        names = [*self._names, *self._marks]
+        if strange := {n for n in rows.column_names if n.startswith(KEEP)}.difference(names):
+            raise ValueError(f"the load of {self._stream} was not told of {sorted(strange)}")
         if DELETED_AT in rows.column_names and rows[DELETED_AT].null_count < rows.num_rows:
             names, self._deletes = [*names, DELETED_AT], True
         jsonb = self._merge.spec.jsonb
@@ -204,11 +219,17 @@ class Load:
     def _names(self) -> list[str]:
         return ["source_id", *(column.name for column in self._merge.spec.columns), *STAMPS]
 
+    @property
+    def _marks(self) -> list[str]:
+        return [KEEP + name for name in self._merge.keeps]
+
     def _make_staging(self) -> None:
+        names = map(sql.Identifier, [*self._names, DELETED_AT])
+        marks = [sql.SQL("false AS {}").format(sql.Identifier(name)) for name in self._marks]
         self._connection.execute(
             sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
                 self._rows,
-                sql.SQL(", ").join(map(sql.Identifier, [*self._names, DELETED_AT])),
+                sql.SQL(", ").join([*names, *marks]),
                 self._merge.spec.leaf(self._stream.connector),
             )
         )

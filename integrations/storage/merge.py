@@ -16,6 +16,12 @@ a revival could win. Copies of a key in a landing are folded by the same rule: b
 deletion lost against the change before it when another node's clock was ahead. Such a row's time is
 not its statement's own, so a replay takes an equal version for the same statement.
 
+A statement may keep a column: it then writes over the rest of a row and leaves that value. Of the
+copies of a key that one keeps which stays, a kept column takes its value from the next copy in the
+order of the fold that has one and would itself be applied over the row: so a landing does what its
+statements would do one by one. A key never seen, or known only by its deletion, takes what is
+staged: the column's default, or null.
+
 Promised, where clocks and replicas stay within the slack: nothing that was said earlier by more
 than the slack than what is shown comes back, and no state from before a deletion that is shown.
 Without versions what is shown does not depend on the order of loads, but for equal times, and for
@@ -27,7 +33,9 @@ statement from between the begin of a complete reading and a deletion in its cou
 it, shows the row until the deletion is said or the next reading. Without `restamp` a row keeps the
 time of when it was first said so: in the overlap of two windows, a value that changed and changed
 back shows its middle state where a pull of one window, begun between two others, is loaded after
-the pull of its neighbour that began later (of one window it is told by the position).
+the pull of its neighbour that began later (of one window it is told by the position). A statement
+that keeps a column and is loaded before an earlier one that has it keeps what was there: the
+earlier one is stale.
 
 Model-checked with the histories of `properties/test_histories.py`.
 """
@@ -41,6 +49,7 @@ import psycopg
 from psycopg import sql
 
 from integrations.names import StreamId
+from integrations.storage import keeping
 from integrations.storage.tables import KEY, STAMPS, TableSpec
 
 DELETE = 2
@@ -74,11 +83,12 @@ class Merge:
     order: Order
     floor: datetime | None = None
     replay: bool = False
+    keeps: tuple[str, ...] = ()
 
     def fold(self) -> int:
         """Keep one copy of each key: the one with the last place, unless one within the slack of
-        it is of a newer version, which then takes its time; of equals the one staged last. How
-        many went."""
+        it is of a newer version, which then takes its time; of equals the one staged last. What it
+        keeps it takes from the others. How many went."""
         return self._run(
             """
             WITH copies AS (
@@ -101,9 +111,9 @@ class Merge:
                     CASE WHEN known THEN _version END DESC NULLS LAST,
                     _seen_at DESC, _rank DESC, at DESC) AS nth
                 FROM known
-            ), raised AS (
-                UPDATE {staging} s SET _seen_at = p.last FROM places p
-                WHERE s.ctid = p.at AND p.nth = 1 AND s._seen_at < p.last
+            ), {heirs} raised AS (
+                UPDATE {staging} s SET {inherited} _seen_at = p.last FROM places p {of_heirs}
+                WHERE s.ctid = p.at AND p.nth = 1 AND (s._seen_at < p.last {or_keeping})
             )
             DELETE FROM {staging} s USING places p WHERE s.ctid = p.at AND p.nth > 1
             """
@@ -267,10 +277,15 @@ class Merge:
             "columns": _list("{}", names),
             "s_columns": _list("s.{}", names),
             "t_columns": _list("t.{}", names),
-            "set_columns": _list("{0} = s.{0}", names),
         }
         if self.floor is not None:
             mine["floor"] = self.floor
+        standing = keeping.standing(self.spec, self.keeps)
+        mine["standing"] = sql.SQL(", ").join(standing)
+        mine["set_columns"] = sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), value)
+            for name, value in zip(names, standing, strict=True)
+        )
         # Adding an interval to every row's time costs, so none is added where there is no slack.
         slack = bool(self.order.slack_s)
         for name, text in (("ahead", _AHEAD), ("behind", _BEHIND)):
@@ -279,6 +294,14 @@ class Merge:
             mine[name] = sql.SQL(text).format(s=sql.Identifier("s"), **mine)
         for name, row in (("applied", "s"), ("excluded_applied", "excluded")):
             mine[name] = self._applied(sql.Identifier(row), mine)
+        copy = sql.Identifier("c")
+        mine |= keeping.inheritance(
+            self.keeps,
+            mine,
+            there=sql.SQL(_SAME_KEY).format(s=copy, **mine),
+            applied=self._applied(copy, mine),
+            floor=self.floor is not None,
+        )
         mine["is_live"] = sql.SQL(_IS_LIVE)
         own = self.order.restamp
         mine["made_from"] = sql.SQL(f"t._seen_at {'=' if own else '<='} s.seen_at")
@@ -323,7 +346,7 @@ AND NOT ({s}._deleted_at IS NULL AND t._deleted_at IS NOT NULL AND {s}._seen_at 
 _SAME: LiteralString = """
 (CASE WHEN {s}._rank = {delete} THEN t._rank = {delete}
 WHEN {s}._deleted_at IS NOT NULL THEN t._deleted_at IS NOT NULL
-ELSE t._deleted_at IS NULL AND NOT (({t_columns}) IS DISTINCT FROM ({s_columns})) END)"""
+ELSE t._deleted_at IS NULL AND NOT (({t_columns}) IS DISTINCT FROM ({standing})) END)"""
 _TAKE_STAMPS: LiteralString = """
 , stamped AS (
     UPDATE {leaf} t SET _version = s._version, _rank = s._rank,

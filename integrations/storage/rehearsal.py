@@ -74,12 +74,13 @@ class Rehearsal:
         stream: StreamId,
         *,
         order: Order,
+        keeps: Sequence[str],
         clock: Clock,
     ) -> None:
         self._connection = connection
         self._spec = _CopiedSpec(spec.entity, spec.columns, spec.comment)
         self._stream = replace(stream, connection=f"t{uuid4().hex[:20]}")
-        self._order = order
+        self._order, self._keeps = order, keeps
         self._clock = clock
         self._held: dict[str, str] = {}
         self._make_copy(spec.leaf(stream.connector))
@@ -112,7 +113,7 @@ class Rehearsal:
         units = sum(len(one) for one in (*act.results, *act.refused)) + act.repeated
         entry = replace(act.entry, stream=self._stream, records=units)
         transaction = _Unwritten(self._connection, clock=self._clock)
-        load = Load(transaction, self._spec, self._stream, order=self._order)
+        load = Load(transaction, self._spec, self._stream, order=self._order, keeps=self._keeps)
         for rows in act.results:
             load.stage(rows, received=len(rows))
         for refused in act.refused:
@@ -200,8 +201,10 @@ def rehearsing(
     *,
     order: Order,
     clock: Clock,
+    keeps: Sequence[str] = (),
 ) -> Iterator[Rehearsal]:
     """A stage for the loads of one record of `stream`, whose leaf must be there; the connection
-    must be idle, and is so afterwards. Raises as `Transaction.open` does."""
+    must be idle, and is so afterwards. `keeps` is as for `Load`. Raises as `Transaction.open`
+    does."""
     with translated(stream), connection.transaction(force_rollback=True):
-        yield Rehearsal(connection, spec, stream, order=order, clock=clock)
+        yield Rehearsal(connection, spec, stream, order=order, keeps=keeps, clock=clock)

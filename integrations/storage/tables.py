@@ -23,6 +23,8 @@ KEY = ("connector", "connection", "stream", "source_id")
 """The primary key of every canonical table."""
 STAMPS = ("_version", "_seen_at", "_rank")
 """What the order of statements about a row is decided by."""
+KEEP = "_keep_"
+"""Before a column's name, in staging: whether a statement leaves the value that is stored."""
 
 _LONGEST = 50
 """`<column>_required` must stay under Postgres's 63 bytes."""

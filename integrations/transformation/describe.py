@@ -23,12 +23,13 @@ _CELL = 40
 
 
 def field_table(bound: BoundMapping) -> str:
-    """The mapping as a markdown table: every column of the entity, and what fills it.
+    """The mapping as a markdown table: every column of the entity, what fills it, and what becomes
+    of it where that is missing.
 
-    Four columns, because a page of the UI is not wide; required columns are in bold.
+    Few columns, because a page of the UI is not wide; required columns are in bold.
     """
     fields = {field.column.name: field for field in bound.fields}
-    lines = ["| column | from | rule | is |", "|---|---|---|---|"]
+    lines = ["| column | from | rule | missing | is |", "|---|---|---|---|---|"]
     for column in bound.entity.columns():
         field = fields.get(column.name)
         unit = f" in {column.unit}" if column.unit else ""
@@ -37,13 +38,27 @@ def field_table(bound: BoundMapping) -> str:
             column.name if column.nullable else f"**{column.name}**",
             ", ".join(sources_of(field)) if field else "",
             field.rule.name if field else "*not mapped*",
+            _missing(bound, field) if field and field.rule.reads() else "",
             f"{column.description} ({TYPE_WORDS[column.type]}{unit}){personal}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     if bound.deleted:
         about = "When the source said that it is deleted (a moment in UTC)"
-        lines.append(f"| _deleted_at | `{bound.deleted}` | deleted | {about} |")
+        lines.append(f"| _deleted_at | `{bound.deleted}` | deleted |  | {about} |")
     return "\n".join(lines)
+
+
+def _missing(bound: BoundMapping, field: BoundField) -> str:
+    """What becomes of a column that is null, and of one that is absent: `keep`, or where the two
+    differ `null: clear, absent: keep`; then the default, as the file writes it."""
+    own = "clear" if field.column.nullable else "reject"
+    decided = bound.mapping.missing.get(field.column.name)
+    if decided is None:
+        return own
+    null, absent = (policy or own for policy in decided.policies)
+    words = null if null == absent else f"null: {null}, absent: {absent}"
+    default = "" if decided.default is None else f" (default {_cell(decided.default)})"
+    return words + default
 
 
 def lineage(bound: BoundMapping) -> dict[str, list[str]]:

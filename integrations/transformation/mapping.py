@@ -18,6 +18,7 @@ from integrations.transformation.chain import Misfit
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
 from integrations.transformation.lookup import Lookup, Needed, Pairs, changed, lookups
+from integrations.transformation.missing import Decided, Missing
 from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
 from integrations.transformation.rules import FieldRule, settle
 from integrations.transformation.values import Constant
@@ -63,7 +64,8 @@ class StreamMapping(BaseModel):
     `key` names the values that make the record's id in the source: one path, or several that are
     only unique together. A key that is no string needs its rule: `{type: integer, from: id}`.
     `version` is the path of a whole number that grows with every change of a record, `deleted` that
-    of a boolean: true where the source says with the record that it is deleted.
+    of a boolean: true where the source says with the record that it is deleted. `missing` decides
+    for some of the columns what becomes of a value that is null or absent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +79,7 @@ class StreamMapping(BaseModel):
     version: SourcePath = NO_VERSION
     deleted: SourcePath | None = None
     fields: dict[str, FieldRule] = Field(min_length=1)
+    missing: dict[str, Missing] = Field(default_factory=dict)
 
     def bind(
         self,
@@ -99,10 +102,12 @@ Looking = Callable[[Lookup], Lookup]
 
 @dataclass(frozen=True)
 class BoundField:
-    """A column of the entity and the rule that fills it."""
+    """A column of the entity and the rule that fills it. `missing` is what the file decides of
+    values that are not there, if it does."""
 
     column: "EntityColumn"
     rule: Rule
+    missing: Decided | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,11 @@ class BoundMapping:
             return self
         fields = (replace(field, rule=field.rule.using(tables)) for field in self.fields)
         return replace(self, fields=tuple(fields))
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The columns of which what is stored may have to stand."""
+        return tuple(f.column.name for f in self.fields if f.missing and f.missing.keeps)
 
 
 class _Binding:
@@ -158,7 +168,8 @@ class _Binding:
             self._read({version: INTEGER}, ("version",))
         if mapping.deleted is not None:
             self._read({mapping.deleted: BOOLEAN}, ("deleted",))
-        self._missing()
+        self._unfilled()
+        self._undecidable()
         self.mistakes.extend((("fields",), message) for message in tangled(self.paths))
         if self.mistakes:
             raise MappingErrors(self.mistakes)
@@ -173,7 +184,7 @@ class _Binding:
                 continue
             rule = self._rule(at, column, given)
             if rule is not None:
-                yield BoundField(column, rule)
+                yield BoundField(column, rule, self._decided(column, rule))
 
     def _rule(self, at: Path, column: "EntityColumn", given: Any) -> Rule | None:
         told = f"`{column.name}` takes {TYPE_WORDS[column.type]}"
@@ -233,7 +244,23 @@ class _Binding:
             if other is not kind:
                 self._note(at, f"`{path}` is read as {other.name} elsewhere, here as {kind.name}")
 
-    def _missing(self) -> None:
+    def _decided(self, column: "EntityColumn", rule: Rule) -> Decided | None:
+        missing = self.mapping.missing.get(column.name)
+        if missing is None:
+            return None
+        mistakes = list(missing.mistakes(column, rule, self.entity))
+        for below, message in mistakes:
+            self._note(("missing", column.name, *below), message)
+        return None if mistakes else missing.decided(column)
+
+    def _undecidable(self) -> None:
+        for name in self.mapping.missing:
+            if name not in self.columns:
+                self._note(("missing", name), self._unknown(name))
+            elif name not in self.mapping.fields:
+                self._note(("missing", name), f"no rule fills `{name}`: it is always missing")
+
+    def _unfilled(self) -> None:
         for column in self.columns.values():
             if not column.nullable and column.name not in self.mapping.fields:
                 about = f"`{column.name}` of {self.entity.entity_name()}"

@@ -126,7 +126,7 @@ class Parser:
             return
         for start in range(0, len(records), SLICE):
             values: list[Any] = records.slice(start, SLICE).to_pylist()
-            for at, _ in _failing(self._suspicious, values):
+            for at, _ in failing(self._suspicious, values):
                 try:
                     self._strict.decode(values[at])
                 except DECODING as error:
@@ -136,7 +136,7 @@ class Parser:
         for start in range(0, len(records), SLICE):
             values: list[Any] = records.slice(start, SLICE).to_pylist()
             found = list[Any]()
-            for at, error in _failing(self._strict, values, into=found):
+            for at, error in failing(self._strict, values, into=found):
                 yield why_unread(rows[start + at].as_py(), error)
             if not all(_fit(list(map(value, found))) for _, value in self._integers):
                 yield from self._too_long(found, rows.slice(start, SLICE))
@@ -200,7 +200,7 @@ class Parser:
         }
 
 
-def _failing(
+def failing(
     decoder: "msgspec.json.Decoder[Any]", values: list[bytes], *, into: list[Any] | None = None
 ) -> Iterator[tuple[int, Exception]]:
     """The positions of the values that cannot be decoded, and why. What was decoded goes `into` a

@@ -15,14 +15,17 @@ from typing import Any
 import pyarrow as pa
 
 from integrations.errors import StopStream
+from integrations.storage.tables import KEEP
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
 from integrations.transformation.deletions import NONE, Deletions, ascending
 from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unfit
 from integrations.transformation.lookup import Needed, Pairs
 from integrations.transformation.mapping import BoundField, BoundMapping
-from integrations.transformation.parse import Parsed, Parser
+from integrations.transformation.missing import WHEN_ABSENT, Settled
+from integrations.transformation.parse import Parsed, Parser, Unread
+from integrations.transformation.presence import Absences, Presence
 from integrations.transformation.refusals import Refusals
-from integrations.transformation.rule import INT, JSON, TEXT, TIMESTAMP, Bad, Coerced, Columns
+from integrations.transformation.rule import BOOL, INT, JSON, TEXT, TIMESTAMP, Bad, Columns
 from integrations.transformation.times import moments
 from integrations.transformation.values import IdOrObject, Integer, Text
 
@@ -47,9 +50,11 @@ class Transformed:
 
     `rows` has source_id, the entity's columns (JSON as strings), `_version` (int64, null without
     one), `_seen_at` (UTC, microseconds), `_rank` (int16) and `_deleted_at`: null, or for a deletion
-    its `_seen_at`; the entity's columns are then all null. `refused` has the columns of
-    `refusals.SCHEMA`. Both keep the batch's order. `strange` are words of the source that the
-    mapping of a column took without knowing them, and how often each came.
+    its `_seen_at`; the entity's columns are then all null. For each column that the mapping may
+    keep there is a boolean `_keep_<column>`: true where what is stored stands, and the column has
+    what a key never seen takes. `refused` has the columns of `refusals.SCHEMA`. Both keep the
+    batch's order. `strange` are words of the source that the mapping of a column took without
+    knowing them, and how often each came.
     """
 
     rows: pa.Table
@@ -73,6 +78,8 @@ class Transformer:
         self._columns = bound.entity.columns()
         self._fields = {field.column.name: field for field in bound.fields}
         self._names = [column.name for column in self._columns]
+        self._keeps = [KEEP + name for name in bound.keeps]
+        self._presence = Presence(field.rule.reads() for field in bound.fields if field.missing)
         self._readers = {
             path: (field.column.name, field.rule.name)
             for field in reversed(bound.fields)
@@ -103,9 +110,10 @@ class Transformer:
         gone = ascending(self._deletions.flagged(parsed, records), told)
         if len(gone):
             parsed = parsed.without(gone)
-        self._note_unread(parsed, refusals)
+        self._note_unread(parsed.unread, refusals)
         ids = self._ids(parsed, refusals)
-        table = _without(self._table(parsed, ids, refusals, strange), refusals)
+        absences = Absences(self._presence, parsed, records)
+        table = _without(self._table(parsed, ids, absences, refusals, strange), refusals)
         table = self._checked(table, parsed, refusals)
         if len(gone):
             stubs = self._stubs(records, gone, refusals)
@@ -136,8 +144,8 @@ class Transformer:
         table = self._rows(rows, ids, self._nothing(len(ids)), versions=nulls(len(ids), INT))
         return self._stamped(table, seen_at=seen_at, rank=DELETE, gone=rows, told=rows)
 
-    def _note_unread(self, parsed: Parsed, refusals: Refusals) -> None:
-        for one in parsed.unread:
+    def _note_unread(self, unread: list[Unread], refusals: Refusals) -> None:
+        for one in unread:
             path = one.path.partition("[")[0]
             name, rule = self._readers.get(path, (path, "json"))
             reason = f"`{one.path}`: {one.reason}" if one.path else one.reason
@@ -156,28 +164,37 @@ class Transformer:
         return good
 
     def _table(
-        self, parsed: Parsed, ids: Array, refusals: Refusals, strange: dict[str, Counter[str]]
+        self,
+        parsed: Parsed,
+        ids: Array,
+        absences: Absences,
+        refusals: Refusals,
+        strange: dict[str, Counter[str]],
     ) -> pa.Table:
         """Every parsed record as a row, bad ones too; values that could not be taken are null."""
         columns = self._nothing(len(parsed.rows))
         for name, field in self._fields.items():
-            coerced = self._column(field, parsed, refusals)
-            columns[name] = coerced.values
-            if coerced.strange is not None and not field.column.personal:
-                strange[name] = _counted(coerced.strange)
+            done = self._column(field, parsed, absences, refusals)
+            columns[name] = done.values
+            if done.kept is not None:
+                columns[KEEP + name] = done.kept
+            if done.strange is not None and not field.column.personal:
+                strange[name] = _counted(done.strange)
+        self._note_unread(absences.unread, refusals)
         return self._rows(parsed.rows, ids, columns, versions=self._versions(parsed))
 
     def _stubs(self, records: Array, gone: Array, refusals: Refusals) -> pa.Table:
         """The deletions among the records as rows: a key, perhaps a version, and nothing else."""
         stubs = self._deletions.read(records, gone)
-        self._note_unread(stubs, refusals)
+        self._note_unread(stubs.unread, refusals)
         ids = self._ids(stubs, refusals)
         nothing = self._nothing(len(stubs.rows))
         table = self._rows(stubs.rows, ids, nothing, versions=self._versions(stubs))
         return _without(table, refusals)
 
     def _nothing(self, rows: int) -> dict[str, Array]:
-        return {column.name: nulls(rows, column.type) for column in self._columns}
+        nothing = {column.name: nulls(rows, column.type) for column in self._columns}
+        return nothing | {name: repeat(False, BOOL, rows) for name in self._keeps}
 
     def _versions(self, parsed: Parsed) -> Array:
         version = self._bound.version
@@ -188,16 +205,25 @@ class Transformer:
     ) -> pa.Table:
         return pa.table({_ROW: rows, "source_id": ids, **columns, "_version": versions})
 
-    def _column(self, field: BoundField, parsed: Parsed, refusals: Refusals) -> Coerced:
-        rule, wanted = field.rule, field.column.type
+    def _column(
+        self, field: BoundField, parsed: Parsed, absences: Absences, refusals: Refusals
+    ) -> Settled:
+        rule, wanted, name = field.rule, field.column.type, field.column.name
         rows: Any = parsed.rows
         coerced = rule.apply(parsed.columns, wanted=wanted, rows=len(rows))
-        for bad in (*coerced.told(rule.name), *_unstorable(coerced.values, wanted, rule.name)):
-            for at in positions(pc.indices_nonzero(bad.where)):
-                told = f"{field.column.name}: {_told(field, parsed.columns, at)} {bad.reason}"
-                row = rows[at].as_py()
-                refusals.add(row, field=field.column.name, rule=bad.rule, reason=told)
-        return coerced
+        bad = (*coerced.told(rule.name), *_unstorable(coerced.values, wanted, rule.name))
+        done = Settled(coerced.values, bad, strange=coerced.strange)
+        if field.missing is not None:
+            done = field.missing.settled(done, rule, absences)
+        for one in done.bad:
+            for at in positions(pc.indices_nonzero(one.where)):
+                reason = f"{name}: {_told(field, parsed.columns, at)} {one.reason}"
+                refusals.add(rows[at].as_py(), field=name, rule=one.rule, reason=reason)
+        for policy, where in done.refused:
+            for at in positions(pc.indices_nonzero(where)):
+                reason = f"{name}: {_missing(field, policy, parsed.columns, at)}"
+                refusals.add(rows[at].as_py(), field=name, rule=policy, reason=reason)
+        return done
 
     def _checked(self, table: pa.Table, parsed: Parsed, refusals: Refusals) -> pa.Table:
         """The rows that the entity's model takes; asked again until it has nothing to say."""
@@ -291,6 +317,14 @@ def _told(field: BoundField, columns: Columns, at: int) -> str:
     return ", ".join(
         f"`{path}` {_shown(columns[path][at].as_py(), field)}" for path in field.rule.reads()
     )
+
+
+def _missing(field: BoundField, policy: str, columns: Columns, at: int) -> str:
+    """What one record lacks, and which policy refuses that."""
+    if policy == WHEN_ABSENT:
+        paths = ", ".join(f"`{path}`" for path in field.rule.reads())
+        return f"{paths} absent, which `{policy}: reject` refuses"
+    return f"{_told(field, columns, at)} gives null, which `{policy}: reject` refuses"
 
 
 def _shown(value: object, field: BoundField) -> str:

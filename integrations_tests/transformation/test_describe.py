@@ -31,16 +31,19 @@ def test_the_field_table_has_every_column_of_the_entity() -> None:
     rule = {"type": "minor_units", "from": "a", "currency": "c"}
     lines = field_table(bound({"money": rule, "secret": "s"})).splitlines()
     assert len(lines) == 2 + len(Thing.columns())
-    assert "| money | `a`, `c` | minor_units | An amount. (an exact decimal in currency) |" in lines
-    assert "| secret | `s` | text | A name. (text) *Personal.* |" in lines
-    assert "| raw |  | *not mapped* | Bytes. (bytes) |" in lines
+    assert (
+        "| money | `a`, `c` | minor_units | clear | An amount. (an exact decimal in currency) |"
+        in lines
+    )
+    assert "| secret | `s` | text | clear | A name. (text) *Personal.* |" in lines
+    assert "| raw |  | *not mapped* |  | Bytes. (bytes) |" in lines
 
 
 def test_the_field_table_tells_of_the_flag() -> None:
     """What makes a record a deleted one stands below the columns."""
     *_, last = field_table(bound({"text": "t"}, deleted="gone")).splitlines()
     about = "When the source said that it is deleted (a moment in UTC)"
-    assert last == f"| _deleted_at | `gone` | deleted | {about} |"
+    assert last == f"| _deleted_at | `gone` | deleted |  | {about} |"
 
 
 MIXED: dict[str, Any] = {
