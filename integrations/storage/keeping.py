@@ -47,7 +47,7 @@ def inheritance(
     values = _each(", {}", _HEIR, keeps)
     return {
         "heirs": sql.SQL(_HEIRS).format(
-            values=values, there=there, applied=applied, above_floor=above, **names
+            values=values, there=there, wins=applied, above_floor=above, **names
         ),
         "inherited": _each("{},", _INHERITED, keeps),
         "of_heirs": sql.SQL("JOIN heirs h ON h.winner = p.at"),
@@ -73,7 +73,7 @@ heirs AS (
     SELECT (array_agg(at ORDER BY nth))[1] AS winner {values}
     FROM (
         SELECT p.at, p.nth, c.*, c._deleted_at IS NULL AND NOT EXISTS
-            (SELECT FROM {leaf} t WHERE {there} AND NOT {applied}) {above_floor} AS counts
+            (SELECT FROM {leaf} t WHERE {there} AND NOT {wins}) {above_floor} AS counts
         FROM places p JOIN {staging} c ON c.ctid = p.at
     ) copies GROUP BY source_id
 ),"""

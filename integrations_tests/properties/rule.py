@@ -3,6 +3,7 @@ so that thousands of histories can be tried against the rule, and the SQL agains
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 from integrations_tests.storage.loads import Said
 
@@ -40,6 +41,7 @@ class Stored:
     at: float
     rank: int
     deleted: bool
+    note: str | None = None
     own: float = field(default=0.0, compare=False)
     moment: float = field(default=0.0, compare=False)
 
@@ -79,9 +81,10 @@ class Table:
 
     def land(self, landing: Landing) -> dict[str, int]:
         """Load a landing; the fates that are not zero."""
-        kept = [self.folded(copies) for copies in by_key(landing.said).values()]
+        copied = by_key(landing.said).values()
+        kept = [self.folded(copies, replay=landing.replay) for copies in copied]
         found = ["duplicate"] * (len(landing.said) - len(kept))
-        below = [s for s in kept if self._below_floor(s) and s.key not in self.rows]
+        below = [said for said in kept if self._unseen(said)]
         kept = [said for said in kept if said not in below]
         found += ["stale"] * len(below) + ["quarantined"] * len(landing.refused)
         refused: dict[str, float] = {}
@@ -96,51 +99,78 @@ class Table:
             self._absent(*landing.began, refused)
         return {fate: found.count(fate) for fate in set(found)}
 
-    def folded(self, copies: list[Said]) -> Said:
-        """Of the copies of a key the one that stands last, unless one within the slack of it is
-        of a newer version; that one then stands where the last stood."""
+    def folded(self, copies: list[Said], *, replay: bool) -> Said:
+        """The copy of a key that stays. A note that it keeps it takes from the next copy that has
+        one and is not stale itself."""
+        first, *others = self._standing(copies)
+        giving = [s for s in others if not is_delete(s) and not s.keeps]
+        giving = [s for s in giving if not self._stale(s, replay=replay) and not self._unseen(s)]
+        if not first.keeps or is_delete(first) or not giving:
+            return first
+        return replace(first, keeps=False, note=giving[0].note)
+
+    def _standing(self, copies: list[Said]) -> list[Said]:
+        """First the one that stands last, unless one within the slack of it is of a newer version;
+        that one then stands where the last stood."""
         _, _, last = max((self.place(s), s.rank == DELETE, n) for n, s in enumerate(copies))
         top = copies[last]
         near = [
-            (said, n)
-            for n, said in enumerate(copies)
-            if (said.rank == DELETE) == (top.rank == DELETE) and said.at >= top.at - self.slack
+            (said.rank == DELETE) == (top.rank == DELETE) and said.at >= top.at - self.slack
+            for said in copies
         ]
-        known = all(said.version is not None for said, _ in near)
-        of = max(near, key=lambda c: (c[0].version or 0 if known else 0, c[0].at, c[0].rank, c[1]))
-        return replace(of[0], at=top.at)
+        known = all(said.version is not None for said in compress(copies, near))
+
+        def place(n: int) -> tuple[bool, float, float, int, int]:
+            version = copies[n].version if known else None
+            back = LOWEST if version is None else version
+            return near[n], back, copies[n].at, copies[n].rank, n
+
+        first, *others = [copies[n] for n in sorted(range(len(copies)), key=place, reverse=True)]
+        return [replace(first, at=top.at), *others]
 
     def put(self, said: Said, *, replay: bool = False) -> str:
         """Apply one statement; its fate."""
         stored = self.rows.get(said.key)
         dead = is_delete(said)
-        if stored is not None and (
-            not self.wins(said, stored, replay=replay)
-            or (self._below_floor(said) and stored.deleted)
-        ):
+        if self._stale(said, replay=replay):
             return "stale"
         if self.doubts.get(said.key, (said.at + 1, False))[0] <= said.at:
             self.doubts[said.key] = (said.at, False)
         amount = None if said.amount is None or dead else int(said.amount)
-        at = said.at
+        note, at = None if dead else said.note, said.at
         if stored is not None:
             amount = stored.amount if dead else amount
+            was_known = (stored.amount, stored.note) != (None, None)
+            note = stored.note if dead or (said.keeps and was_known) else note
             if (said.rank == DELETE) == (stored.rank == DELETE):
                 at = max(at, stored.at)
         moment = said.moment if isinstance(said, Statement) else 0.0
-        same = stored is not None and self._same(said, stored, amount)
+        same = stored is not None and self._same(said, stored, (amount, note))
         if not same or self.restamp:
-            new = Stored(amount, said.version, at, said.rank, dead, said.at, moment)
+            new = Stored(amount, said.version, at, said.rank, dead, note, said.at, moment)
             self.rows[said.key] = new
         if same:
             return "unchanged"
         return "deleted" if dead else "updated" if stored else "inserted"
 
     @staticmethod
-    def _same(said: Said, stored: Stored, amount: int | None) -> bool:
+    def _same(said: Said, stored: Stored, values: tuple[int | None, str | None]) -> bool:
         if said.rank == DELETE:
             return stored.rank == DELETE
-        return stored.deleted == said.flagged and (said.flagged or stored.amount == amount)
+        return stored.deleted == said.flagged and (
+            said.flagged or (stored.amount, stored.note) == values
+        )
+
+    def _stale(self, said: Said, *, replay: bool) -> bool:
+        stored = self.rows.get(said.key)
+        return stored is not None and (
+            not self.wins(said, stored, replay=replay)
+            or (self._below_floor(said) and stored.deleted)
+        )
+
+    def _unseen(self, said: Said) -> bool:
+        """Whether it is from below the floor, about a key never seen."""
+        return self._below_floor(said) and said.key not in self.rows
 
     def _below_floor(self, said: Said) -> bool:
         return not is_delete(said) and said.at < self.floor

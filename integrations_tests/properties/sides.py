@@ -1,6 +1,7 @@
 """The database's side of the comparison with the rule: the same landing by a load, the same rows
 read back."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +27,13 @@ def empty(connection: Connection) -> None:
 
 
 def land(
-    connection: Connection, landing: Landing, *, nth: int, slack: float, restamp: bool
+    connection: Connection,
+    landing: Landing,
+    *,
+    nth: int,
+    slack: float,
+    restamp: bool,
+    keeps: Sequence[str] = (),
 ) -> LedgerEntry:
     """Load a landing, the `nth` of the stream, as the program does: a complete reading is of the
     stream, another one of a window of its own. Whatever it deletes and refuses is accepted."""
@@ -47,12 +54,13 @@ def land(
             "landing": f"{moment:%Y%m%dT%H%M%S.%fZ}-0000",
         },
         about=About(at=moment, complete=complete),
+        keeps=keeps,
     )
 
 
 def stored(connection: Connection) -> dict[str, Stored]:
     """The rows of the table."""
     return {
-        key: Stored(amount if amount is None else int(amount), version, at, rank, deleted)
-        for key, (amount, _, version, at, rank, deleted) in table(connection).items()
+        key: Stored(amount if amount is None else int(amount), version, at, rank, deleted, note)
+        for key, (amount, note, version, at, rank, deleted) in table(connection).items()
     }

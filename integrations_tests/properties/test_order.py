@@ -1,6 +1,7 @@
 """The order of statements: whatever is said, in whatever order, the table is what a few lines of
 Python say it must be, and every load balances."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,47 +21,79 @@ KEYS = "abcdefgh"
 
 
 @st.composite
-def statements(draw: st.DrawFn) -> Said:
+def statements(draw: st.DrawFn, *, keeping: bool = False) -> Said:
     """Few values and moments, so that they meet, on both sides of the slack; several keys, so that
-    one load tries several histories."""
+    one load tries several histories. When `keeping`, half of them leave the note that is there, and
+    a key never seen takes theirs."""
     rank = draw(st.sampled_from([0, 0, 1, DELETE]))
     flagged = rank != DELETE and draw(st.sampled_from([False, False, False, True]))
+    dead = flagged or rank == DELETE
+    keeps = keeping and not dead and draw(st.booleans())
+    notes = ["default"] if keeps else ["x", "y", None] if keeping and not dead else [None]
     return Said(
         key=draw(st.sampled_from(KEYS)),
-        amount=None if flagged or rank == DELETE else draw(st.sampled_from(["1", "2"])),
+        amount=None if dead else draw(st.sampled_from(["1", "2"])),
+        note=draw(st.sampled_from(notes)),
         at=draw(MOMENTS),
         version=draw(st.sampled_from([None, 1, 2])),
         rank=rank,
         flagged=flagged,
+        keeps=keeps,
     )
 
 
 @st.composite
-def landings(draw: st.DrawFn) -> Landing:
+def landings(draw: st.DrawFn, *, keeping: bool = False) -> Landing:
     """Any statements and refusals; a replay, or a complete reading, or neither."""
     kind = draw(st.sampled_from(["replay", "complete", "plain"]))
     began = draw(MOMENTS)
     refused = st.tuples(st.sampled_from(KEYS), MOMENTS)
     return Landing(
-        tuple(draw(st.lists(statements(), max_size=24))),
+        tuple(draw(st.lists(statements(keeping=keeping), max_size=24))),
         tuple(draw(st.lists(refused, max_size=3))),
         began=(began, began) if kind == "complete" else None,
         replay=kind == "replay",
     )
 
 
-@pytest.mark.parametrize(("slack", "restamp"), [(0.0, False), (0.0, True), (60.0, True)], ids=str)
-@settings(
+ORDERS = pytest.mark.parametrize(
+    ("slack", "restamp"), [(0.0, False), (0.0, True), (60.0, True)], ids=str
+)
+TRIES = settings(
     max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
+
+
+@ORDERS
+@TRIES
 @given(history=st.lists(landings(), min_size=1, max_size=5))
 def test_the_table_is_what_the_model_says(
     connection: Connection, slack: float, restamp: bool, history: list[Landing]
 ) -> None:
     """Random landings one after the other: rows, stamps, quarantine and fates are the model's."""
+    agree(connection, slack, restamp, history)
+
+
+@ORDERS
+@TRIES
+@given(history=st.lists(landings(keeping=True), min_size=1, max_size=5))
+def test_a_table_that_keeps_is_what_the_model_says(
+    connection: Connection, slack: float, restamp: bool, history: list[Landing]
+) -> None:
+    """The same where statements leave a value that is stored."""
+    agree(connection, slack, restamp, history, keeps=["note"])
+
+
+def agree(
+    connection: Connection,
+    slack: float,
+    restamp: bool,
+    history: list[Landing],
+    keeps: Sequence[str] = (),
+) -> None:
     ensure_leaf(connection, SPEC, connector="shop")
     empty(connection)
     rule = Table(slack, restamp)
@@ -68,5 +101,6 @@ def test_the_table_is_what_the_model_says(
         history = [replace(landing, began=None) for landing in history]
     for nth, landing in enumerate(history):
         expected = rule.land(landing)
-        assert fates(land(connection, landing, nth=nth, slack=slack, restamp=restamp)) == expected
+        entry = land(connection, landing, nth=nth, slack=slack, restamp=restamp, keeps=keeps)
+        assert fates(entry) == expected
         assert stored(connection) == rule.rows

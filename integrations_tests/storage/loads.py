@@ -42,12 +42,13 @@ _TYPES: dict[str, pa.DataType] = {
     "_rank": pa.int8(),
     "_deleted_at": pa.timestamp("us", "UTC"),
 }
+_MARKED = _TYPES | {"_keep_note": pa.bool_()}
 
 
 @dataclass(frozen=True)
 class Said:
     """One statement about a key, `at` seconds after T0; rank 2 is a delete, and `flagged` one that
-    the mapping reads from a flag."""
+    the mapping reads from a flag. `keeps` leaves the note that is stored."""
 
     key: str
     amount: str | None = "1"
@@ -56,14 +57,15 @@ class Said:
     version: int | None = None
     rank: int = 0
     flagged: bool = False
+    keeps: bool = False
 
     @property
     def seen_at(self) -> datetime:
         return T0 + timedelta(seconds=self.at)
 
 
-def rows(statements: Sequence[Said]) -> pa.Table:
-    """Statements as the transformer hands them over."""
+def rows(statements: Sequence[Said], *, marked: bool = False) -> pa.Table:
+    """Statements as the transformer hands them over; `marked` for a mapping that may keep notes."""
     return pa.Table.from_pylist(
         [
             {
@@ -75,10 +77,11 @@ def rows(statements: Sequence[Said]) -> pa.Table:
                 "_seen_at": said.seen_at,
                 "_rank": said.rank,
                 "_deleted_at": said.seen_at if said.rank == 2 or said.flagged else None,
+                "_keep_note": said.keeps,
             }
             for said in statements
         ],
-        schema=pa.schema(_TYPES),
+        schema=pa.schema(_MARKED if marked else _TYPES),
     )
 
 
@@ -110,13 +113,14 @@ def load(
     changes: Mapping[str, Any] | None = None,
     pin: Pin = PIN,
     about: About = About(),  # noqa: B008  # frozen
+    keeps: Sequence[str] = (),
 ) -> LedgerEntry:
     """Load statements as one landing of one batch; stamps are renewed where there is slack, or as
-    `restamp` says."""
+    `restamp` says. `keeps` is `note`, or nothing."""
     units = len(statements) + (refused.num_rows if refused else 0)
     order = Order(slack_s=slack_s, restamp=slack_s > 0 if restamp is None else restamp)
-    with Load.open(connection, SPEC, STREAM, order=order) as opened:
-        opened.stage(rows(statements), refused=refused, received=units)
+    with Load.open(connection, SPEC, STREAM, order=order, keeps=keeps) as opened:
+        opened.stage(rows(statements, marked=bool(keeps)), refused=refused, received=units)
         entry = draft(units, **(changes or {}))
         return opened.commit(entry, pin=pin, said=about, accept=accept)
 
