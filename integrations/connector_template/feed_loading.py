@@ -104,6 +104,13 @@ class Part:
         self.units += len(batch.records)
         self._stage(self._transformer.run(batch.records, seen_at=batch.seen_at))
 
+    def lend(self, batch: Batch) -> None:
+        """Stages what a later landing has taken the place of, for values that are kept. What cannot
+        pass any more is left out: nobody has to be told of it."""
+        rows = self._transformer.run(batch.records, seen_at=batch.seen_at).rows
+        self.units += rows.num_rows
+        self.load.lend(rows)
+
     def add(self, lane: Lane) -> None:
         """Stages what a batch of events says itself."""
         self.units += len(lane)

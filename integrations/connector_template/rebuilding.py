@@ -6,6 +6,7 @@ marked as due, and comes back with the next sync. Where too much of it is refuse
 more likely wrong than the records are: then everything stays as it was.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from integrations.connector_template.feed_loading import Part
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
 from integrations.errors import FixConfig
-from integrations.storage import positions
+from integrations.storage import history, positions
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.loader import Said
@@ -72,7 +73,7 @@ def rebuild(
             )
         entry = _draft(stream, manifests, run=run, clock=clock)
         part = Part(stream, transaction)
-        _stage(part, manifests, feeds, zone=zone)
+        _stage(part, manifests, feeds, connection=connection, zone=zone)
         line = part.judged(entry, accept=run.accept)
         if line.status == "blocked":
             line = replace(line, error=line.error or _why(part.found))
@@ -88,15 +89,38 @@ def rebuild(
 
 
 def _stage(
-    part: Part, manifests: list[Manifest], feeds: list[BoundFeed], *, zone: LandingZone
+    part: Part,
+    manifests: list[Manifest],
+    feeds: list[BoundFeed],
+    *,
+    connection: psycopg.Connection[Any],
+    zone: LandingZone,
 ) -> None:
     """Stages what was pulled, then what the feeds said."""
+    for manifest in _replaced(part.stream, manifests, connection=connection, zone=zone):
+        for batch in zone.batches(manifest):
+            part.lend(batch)
     for manifest in manifests:
         for batch in zone.batches(manifest):
             part.add_pulled(batch)
     for feed in feeds:
         for manifest in replaying.pushed(feed, zone=zone):
             replaying.add(part, feed, manifest, zone=zone)
+
+
+def _replaced(
+    stream: BoundStream,
+    manifests: list[Manifest],
+    *,
+    connection: psycopg.Connection[Any],
+    zone: LandingZone,
+) -> Iterator[Manifest]:
+    """The landings that were loaded, and whose place a later one of their window has taken, where
+    the mapping keeps values: what is stored may have been said by them alone."""
+    if not stream.mapping.keeps or isinstance(stream.stream.sync, CursorSync):
+        return
+    loaded = history.loaded(connection, stream.id) - {one.landing for one in manifests}
+    yield from (one for one in zone.every(stream.id) if one.landing in loaded)
 
 
 def _why(found: Checked) -> str:

@@ -81,6 +81,17 @@ def lines(
     ]  # fmt: skip
 
 
+def loaded(connection: psycopg.Connection[Any], stream: StreamId) -> set[str]:
+    """The landings of the stream that were loaded, also those whose place a later one has taken."""
+    found = connection.execute(
+        "SELECT DISTINCT landing FROM integrations.ledger"
+        " WHERE (connector, connection, stream) = (%s, %s, %s)"
+        " AND status IN ('ok', 'warn') AND landing IS NOT NULL",
+        _key(stream),
+    )
+    return {landing for (landing,) in found}
+
+
 def loads_of_others(
     connection: psycopg.Connection[Any], stream: StreamId, *, landings: Collection[str]
 ) -> int:

@@ -10,6 +10,10 @@ from integrations.storage.tables import KEEP, Column, TableSpec
 
 Names = Mapping[str, Any]
 
+LENT = -1
+"""The rank of a copy in staging that only lends what other copies of its key keep: it was said by a
+landing whose place another has taken, which may lack the key for good."""
+
 
 def standing(spec: TableSpec, keeps: Sequence[str]) -> list[sql.Composed]:
     """By column, what stands in it when the statement `s` is applied over the row `t`."""
@@ -34,7 +38,6 @@ def inheritance(
     *,
     there: sql.Composed,
     applied: sql.Composed,
-    floor: bool,
 ) -> dict[str, sql.Composable]:
     """The parts of `fold` by which the copy that stays takes from the others what it keeps.
 
@@ -43,12 +46,9 @@ def inheritance(
     """
     if not keeps:
         return dict.fromkeys(("heirs", "inherited", "of_heirs", "or_keeping"), sql.SQL(""))
-    above = sql.SQL(_UNSEEN_ABOVE_FLOOR if floor else "").format(there=there, **names)
     values = _each(", {}", _HEIR, keeps)
     return {
-        "heirs": sql.SQL(_HEIRS).format(
-            values=values, there=there, wins=applied, above_floor=above, **names
-        ),
+        "heirs": sql.SQL(_HEIRS).format(values=values, there=there, wins=applied, **names),
         "inherited": _each("{},", _INHERITED, keeps),
         "of_heirs": sql.SQL("JOIN heirs h ON h.winner = p.at"),
         "or_keeping": _each("OR {}", "s.{keep}", keeps),
@@ -73,7 +73,7 @@ heirs AS (
     SELECT (array_agg(at ORDER BY nth))[1] AS winner {values}
     FROM (
         SELECT p.at, p.nth, c.*, c._deleted_at IS NULL AND NOT EXISTS
-            (SELECT FROM {leaf} t WHERE {there} AND NOT {wins}) {above_floor} AS counts
+            (SELECT FROM {leaf} t WHERE {there} AND NOT {wins}) AS counts
         FROM places p JOIN {staging} c ON c.ctid = p.at
     ) copies GROUP BY source_id
 ),"""
@@ -83,5 +83,3 @@ bool_or(counts AND NOT {keep}) AS {keep}"""
 _INHERITED: LiteralString = """
 {name} = CASE WHEN s.{keep} AND h.{keep} THEN h.{name} ELSE s.{name} END,
 {keep} = s.{keep} AND NOT h.{keep}"""
-_UNSEEN_ABOVE_FLOOR: LiteralString = """
-AND (c._seen_at >= {floor} OR EXISTS (SELECT FROM {leaf} t WHERE {there}))"""

@@ -18,6 +18,7 @@ from psycopg import sql
 from integrations.errors import LedgerUnbalanced
 from integrations.names import StreamId
 from integrations.storage import copying, ledger, positions, quarantine
+from integrations.storage.keeping import LENT
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.merge import Merge, Order
 from integrations.storage.positions import Pin, Reached
@@ -69,7 +70,7 @@ class Load:
         self._rows = sql.Identifier("pg_temp", f"staged_{stream.stream}")
         self._refused = sql.Identifier("pg_temp", f"refused_{stream.stream}")
         self._received = self._repeated = self._staged = 0
-        self._deletes = False
+        self._deletes = self._lent = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
             self._connection,
@@ -126,6 +127,14 @@ class Load:
         self._received += received
         self._repeated += repeated
         self._staged += rows.num_rows
+
+    def lend(self, rows: pa.Table) -> None:
+        """Stage rows of a landing whose place another has taken: they only give what the other
+        copies of their keys keep."""
+        at = rows.schema.get_field_index("_rank")
+        ranks = pa.repeat(pa.scalar(LENT, rows.schema.field(at).type), rows.num_rows)
+        self.stage(rows.set_column(at, "_rank", ranks), received=rows.num_rows)
+        self._lent = True
 
     def judged(self, entry: LedgerEntry, *, accept: bool, broken: str = "") -> LedgerEntry:
         """The entry with what was received, and what the share of refused says about it; `broken`
@@ -270,8 +279,11 @@ class Load:
     def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:
         run_id = entry.run_id
         self._merge = replace(self._merge, replay=entry.cause == "replay")
+        alone = self._merge.drop_lent() if self._lent else 0
         folded = self._merge.fold()
-        below = self._merge.drop_below_floor()
+        if self._lent:
+            self._merge.own_lent()
+        below = self._merge.drop_below_floor() + alone
         withdrawn = self._merge.withdraw(run_id=run_id) if entry.cause == "replay" else 0
         self._put_refused(entry, said)
         self._merge.close_quarantine()

@@ -119,6 +119,20 @@ class Merge:
             """
         ).rowcount
 
+    def drop_lent(self) -> int:
+        """Take out the copies that are lent where nobody borrows; how many."""
+        return self._run(
+            """
+            DELETE FROM {staging} s WHERE _rank = {lent} AND NOT EXISTS
+                (SELECT FROM {staging} o WHERE o.source_id = s.source_id AND o._rank <> {lent})
+            """,
+            lent=keeping.LENT,
+        ).rowcount
+
+    def own_lent(self) -> None:
+        """Let a lent copy that stands for all be one of a pull: nothing is known beyond it."""
+        self._run("UPDATE {staging} SET _rank = 0 WHERE _rank = {lent}", lent=keeping.LENT)
+
     def drop_below_floor(self) -> int:
         """Take out live statements from before the floor about keys never seen; how many."""
         if self.floor is None:
@@ -300,7 +314,6 @@ class Merge:
             mine,
             there=sql.SQL(_SAME_KEY).format(s=copy, **mine),
             applied=self._applied(copy, mine),
-            floor=self.floor is not None,
         )
         mine["is_live"] = sql.SQL(_IS_LIVE)
         own = self.order.restamp

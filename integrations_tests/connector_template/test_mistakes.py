@@ -317,6 +317,34 @@ def test_a_mistake_is_shown_with_its_line(
     assert found == [f"defs.yaml:{line}: {message}" for line, message in expected]
 
 
+def test_decisions_about_missing_values(tmp_path: Path) -> None:
+    """Each that a column cannot have, at its own line, and all of them at once."""
+    decided = """\
+      missing:
+        amount: {when_absent: keep}
+        status: {when_null: clear}
+        currency:
+          when_null: default
+          default: euro
+        customer_id: {when_null: reject}
+        curency: {when_null: reject}
+      fields:
+        amount: total
+"""
+    text = changed(("      fields:\n        amount: total\n", decided))
+    assert said(write(tmp_path / "florist", text)) == [
+        "defs.yaml:25: `amount` is required: to keep it, it needs a `default` for a key never seen",
+        "defs.yaml:26: `status` is required: it cannot be cleared",
+        "defs.yaml:29: the `default` of `currency` does not match '^[A-Z]{3}$'",
+        "defs.yaml:30: no rule fills `customer_id`: it is always missing",
+        "defs.yaml:31: payment has no column 'curency'; did you mean 'currency'?",
+    ]
+    text = changed(("      fields:\n        amount: total\n", decided.replace("keep", "kep")))
+    assert "'keep', 'clear', 'default' or 'reject', not 'kep'" in str(
+        said(write(tmp_path / "other" / "florist", text))
+    )
+
+
 def test_all_mistakes_are_found_at_once(tmp_path: Path) -> None:
     """Mistakes in different parts of a file do not hide one another, and come in its order."""
     text = changed(

@@ -34,6 +34,13 @@ MIXED = (
     "        customer_id: {type: id_or_object, from: buyer}\n"
     "        metadata: labels\n",
 )
+KEPT = (
+    "      key: number\n      fields:\n        amount",
+    "      key: number\n      missing: {description: {when_null: clear, when_absent: keep},\n"
+    "        order_reference: {when_null: default, when_absent: keep, default: none}}\n"
+    "      fields:\n        description: note\n        order_reference: order.number\n"
+    "        amount",
+)
 _NUMBERS = count(1)
 
 
@@ -119,6 +126,13 @@ def mixed(web: Web, shared_database: str, tmp_path: Path) -> Iterator[Shop]:  # 
     """Beside them an id that may be an object, and a map: those that Arrow cannot read."""
     with connect(shared_database) as connection:
         yield _shop(web, connection, tmp_path, MIXED)
+
+
+@pytest.fixture
+def keeping(web: Web, shared_database: str, tmp_path: Path) -> Iterator[Shop]:  # noqa: F811
+    """Two values that no record gives are kept: each record is looked at once more."""
+    with connect(shared_database) as connection:
+        yield _shop(web, connection, tmp_path, KEPT)
 
 
 def _shop(

@@ -49,6 +49,14 @@ def test_only_what_arrow_cannot_read_is_made_in_python(mixed: Shop) -> None:
     assert more.keys() <= RENDERING
 
 
+def test_no_step_to_tell_absent_from_null(keeping: Shop) -> None:
+    """Where it matters which of the two a missing value is, records are looked at again, a thousand
+    at a time, and still not one by one."""
+    more = whole_sync(keeping, steps_of)
+    assert more.pop("") < 2 * LEAST
+    assert more == {}
+
+
 def test_no_object_of_python(plain: Shop) -> None:
     """No call from our code makes an object a record, as `to_pylist()` would, but the split."""
     more = whole_sync(plain, objects_of)

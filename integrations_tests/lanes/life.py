@@ -102,12 +102,22 @@ class Life:
             self._tell(kind, ident, MADE.get(kind, f"{NOUNS[kind]}.created"), event=event)
             return ident
 
-    def change(self, kind: str, ident: str, *, event: bool = True, **values: Any) -> None:
-        """Gives attributes of an object that exists other values; `created` never changes."""
+    def change(
+        self,
+        kind: str,
+        ident: str,
+        *,
+        event: bool = True,
+        without: Collection[str] = (),
+        **values: Any,
+    ) -> None:
+        """Gives attributes of an object that exists other values, and takes some away; `created`
+        never changes."""
         if values.keys() & {"id", "object", "created"}:
             raise ValueError("an object keeps its id, its kind and its creation")
         with self._lock:
             before = self._existing(kind, ident)
+            before = {name: value for name, value in before.items() if name not in without}
             was = {name: before.get(name) for name in values}
             self._set(kind, {**before, **values})
             self._tell(kind, ident, f"{NOUNS[kind]}.updated", event=event, was=was)

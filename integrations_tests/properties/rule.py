@@ -104,7 +104,7 @@ class Table:
         one and is not stale itself."""
         first, *others = self._standing(copies)
         giving = [s for s in others if not is_delete(s) and not s.keeps]
-        giving = [s for s in giving if not self._stale(s, replay=replay) and not self._unseen(s)]
+        giving = [s for s in giving if not self._stale(s, replay=replay)]
         if not first.keeps or is_delete(first) or not giving:
             return first
         return replace(first, keeps=False, note=giving[0].note)
