@@ -169,6 +169,10 @@ def _wanted(planned: list[Planned], *, yes: bool) -> bool:
     """Whether a person wants the rows made anew, of which those of the old key are gone then."""
     names = ", ".join(str(one.stream.id) for one in planned if one.stretches)
     say(f"All rows of {names} are deleted and made anew from what is landed, under today's key.")
+    if kept := [
+        str(one.stream.id) for one in planned if one.stretches and one.stream.mapping.keeps
+    ]:
+        say(f"What {', '.join(kept)} keeps, and is not landed any more, is lost.")
     return agreed(f"Rebuild {names}?", yes=yes)
 
 

@@ -351,3 +351,42 @@ def test_stamps_of_what_is_unchanged(connection: Connection, restamp: bool) -> N
     assert (
         connection.execute("SELECT _run_id, _synced_at FROM canonical.sale").fetchall() == written
     )
+
+
+NOTED, SILENT = Said("a", "1", "x", at=10), Said("a", "2", at=200, keeps=True)
+KEPT = [
+    ([[NOTED], [SILENT]], "x"),
+    ([[NOTED, SILENT]], "x"),
+    ([[SILENT, NOTED]], "x"),
+    ([[NOTED], [tombstone("a", 100)], [SILENT]], "x"),
+    ([[NOTED, tombstone("a", 100), SILENT]], "x"),
+    ([[NOTED], [Said("a", None, at=100, flagged=True)], [SILENT]], "x"),
+    ([[tombstone("a", 100)], [NOTED, SILENT]], None),
+    ([[Said("a", "1", "y", at=100)], [NOTED, SILENT]], "y"),
+    ([[NOTED], [Said("a", "1", None, at=100)], [SILENT]], None),
+    ([[NOTED, Said("a", "1", None, at=100), SILENT]], None),
+    ([[SILENT], [NOTED]], None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("landings", "note"), KEPT)
+def test_a_note_that_is_kept(
+    connection: Connection, landings: list[list[Said]], note: str | None
+) -> None:
+    """What was stored stands, in one landing as in several, also over a deletion; a copy that would
+    have been stale gives nothing, and a null that was said is what is stored. Known limit: a
+    statement that is loaded after a later one which keeps the note is stale, and so is its note."""
+    for said in landings:
+        told(connection, *said, keeps=["note"])
+    assert table(connection)["a"][:2] == (2, note)
+
+
+def test_the_versions_of_copies_decide_whose_note_is_kept(connection: Connection) -> None:
+    """The newest before the one that stays, though it was said earlier."""
+    copies = (
+        Said("a", "1", "x", at=100, version=1),
+        Said("a", "1", "y", at=90, version=2),
+        Said("a", "1", at=95, version=3, keeps=True),
+    )
+    told(connection, *copies, keeps=["note"])
+    assert table(connection)["a"][1:4] == ("y", 3, 100)
