@@ -169,9 +169,9 @@ def _wanted(planned: list[Planned], *, yes: bool) -> bool:
     """Whether a person wants the rows made anew, of which those of the old key are gone then."""
     names = ", ".join(str(one.stream.id) for one in planned if one.stretches)
     say(f"All rows of {names} are deleted and made anew from what is landed, under today's key.")
-    if kept := [
-        str(one.stream.id) for one in planned if one.stretches and one.stream.mapping.keeps
-    ]:
+    streams = [one.stream for one in planned if one.stretches]
+    keeping = [one for one in streams if isinstance(one, BoundStream) and one.mapping.keeps]
+    if kept := [str(one.id) for one in keeping]:
         say(f"What {', '.join(kept)} keeps, and is not landed any more, is lost.")
     return agreed(f"Rebuild {names}?", yes=yes)
 
