@@ -1,7 +1,7 @@
 """Drift at a load: news is told and remembered, and what would empty a column is not loaded."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from integrations.names import Window
 from integrations.storage.database import connect
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import Cause, LedgerEntry
+from integrations.transformation.mapping import StreamMapping
 from integrations.transport import Page
 from integrations_tests.connector_template.florist import FLORIST, changed, write
 from integrations_tests.storage.conftest import shared_database  # noqa: F401  # a fixture
@@ -119,6 +120,30 @@ def test_what_columns_are_made_from_may_not_vanish(shop: Shop) -> None:
     assert (entry.status, entry.updated, bool(accepted.broken)) == ("ok", 120, True)
     assert shop.load(buyers(120, email=...))[0] == Drift()
     assert shop.load(buyers(120))[0].lines[0].startswith("back: `email` (string)")
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "emails"),
+    [("keep", "ok", {"e"}), ("clear", "blocked", {"e"}), ("default", "ok", {"none"})],
+)
+def test_a_field_whose_absence_is_decided(
+    shop: Shop, policy: str, status: str, emails: set[str]
+) -> None:
+    """It may vanish where the column is kept or has a default, for nothing is emptied by that."""
+    stream = shop.streams["buyers"]
+    default = {"default": "none"} if policy == "default" else {}
+    decided = {"missing": {"email": {"when_absent": policy, **default}}}
+    values = stream.mapping.mapping.model_dump(by_alias=True) | decided
+    bound = StreamMapping.model_validate(values).bind(stream.mapping.entity)
+    shop.streams = {"buyers": replace(stream, mapping=bound)}
+    shop.load(buyers(120))
+    told, entry = shop.load(buyers(120, email=...))
+    assert (entry.status, told.lines[0][:12]) == (status, "gone: `email")
+    found = shop.connection.execute(
+        "SELECT DISTINCT email FROM canonical.customer WHERE connection = %s",
+        [stream.id.connection],
+    )
+    assert {email for (email,) in found} == emails
 
 
 def test_a_field_that_nothing_reads_may_vanish(shop: Shop) -> None:
