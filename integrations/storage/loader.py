@@ -68,8 +68,9 @@ class Load:
         self._deletes = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
-            self._connection, spec, stream, self._rows, self._refused, order, floor=floor
-        )
+            self._connection, transaction.placed(spec), stream, self._rows, self._refused, order,
+            floor=floor, quarantine=transaction.quarantine,
+        )  # fmt: skip
         self._make_staging()
 
     @classmethod
@@ -244,6 +245,7 @@ class Load:
             feed=said.feed,
             run_id=entry.run_id,
             limit=limit,
+            table=self._transaction.quarantine,
         )
 
     def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:

@@ -33,7 +33,7 @@ Model-checked with the histories of `properties/test_histories.py`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
@@ -41,6 +41,7 @@ import psycopg
 from psycopg import sql
 
 from integrations.names import StreamId
+from integrations.storage import quarantine
 from integrations.storage.tables import KEY, STAMPS, TableSpec
 
 DELETE = 2
@@ -74,6 +75,7 @@ class Merge:
     order: Order
     floor: datetime | None = None
     replay: bool = False
+    quarantine: sql.Identifier = field(default_factory=lambda: quarantine.TABLE)
 
     def fold(self) -> int:
         """Keep one copy of each key: the one with the last place, unless one within the slack of
@@ -134,7 +136,7 @@ class Merge:
             WHERE {same_key} AND t._deleted_at IS NULL AND {made_from}
               AND NOT EXISTS (SELECT FROM {staging} r
                 WHERE r.source_id = s.source_id AND r._seen_at >= s.seen_at)
-              AND NOT EXISTS (SELECT FROM integrations.quarantine q
+              AND NOT EXISTS (SELECT FROM {quarantine} q
                 WHERE (q.connector, q.connection, q.stream) = ({connector}, {connection}, {stream})
                   AND q.key = s.source_id
                   AND ({refused_later} OR q.closed_at IS NULL AND q.said_at = s.seen_at))
@@ -148,7 +150,7 @@ class Merge:
         newest success, since an unchanged row may not."""
         return self._run(
             """
-            UPDATE integrations.quarantine q
+            UPDATE {quarantine} q
             SET closed_at = coalesce(q.closed_at, now()), said_at = s._seen_at,
                 resolution = coalesce(q.resolution, 'passed')
             FROM {staging} s
@@ -255,6 +257,7 @@ class Merge:
         mine: dict[str, Any] = {
             "staging": self.staging,
             "refused": self.refused,
+            "quarantine": self.quarantine,
             "leaf": self.spec.leaf(self.stream.connector),
             "connector": self.stream.connector,
             "connection": self.stream.connection,
