@@ -34,6 +34,8 @@ for command in (
     asking.status,
     asking.check,
     asking.trace,
+    asking.preview,
+    asking.diff,
     quarantine.quarantine,
     positions.positions,
     positions.repartition,

@@ -5,16 +5,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from rich.markdown import Markdown
 from rich.markup import escape
 
 from integrations import console
 from integrations.commands import CHECK_ERROR, FAILED, WRONG
+from integrations.commands.preview import tale
 from integrations.connector_template import connections, lookups
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.folders import folders, read
-from integrations.connector_template.loading import Checked
+from integrations.connector_template.previewing import Previewer
 from integrations.errors import FixConfig, IntegrationError
 from integrations.names import Window
 from integrations.orchestration import stack
@@ -25,13 +25,14 @@ from integrations.storage.connections import kept
 from integrations.storage.store import open_store
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
-from integrations.transformation.describe import masked
 from integrations.transformation.transform import Transformer
 from integrations.transport import Ask
 from integrations.transport.rest import RestSession
 
 BUDGET_S = 10.0
 """Seconds of waiting for a source that is busy or away."""
+ROWS = 1
+"""Rows of each stream, field by field."""
 
 
 def check(name: str | None, *, live: bool) -> int:
@@ -141,18 +142,17 @@ def _try(stream: BoundStream, session: RestSession) -> int:
             return 0
     try:
         records = _first_page(stream, window, session)
-        result = _transformer(stream).run(records, seen_at=now())
+        previewer = Previewer(stream, _transformer(stream), limit=ROWS)
+        previewer.add(records, seen_at=now())
     except IntegrationError as error:
         return _failed(str(stream.id), error)
-    found = Checked()
-    found.add(result)
+    found = previewer.preview.found
     said = found.status(accept=False)
     wrong = said == "blocked" or found.refused == found.received > 0
     word = "[red]wrong[/]" if wrong else f"[{console.COLOURS[said]}]{said}[/]"
     out.print(f"{word} {stream.id}: {len(records)} records, {found.refused} refused")
-    if result.rows.num_rows:
-        out.print(Markdown(masked(result.rows, stream.mapping.entity, limit=3)))
-    _show(result.refused)
+    for line in tale(previewer.preview):
+        out.print(line, markup=False, soft_wrap=True)
     return CHECK_ERROR if wrong else 0
 
 

@@ -129,7 +129,12 @@ def read_connector(folder: Path, *, known: Defined | None = None) -> Connector:
 
     `known` are entities of other connectors, which this one cannot define otherwise.
     """
-    source = read_yaml(folder / CONNECTOR_FILE)
+    return read_as(folder, folder / CONNECTOR_FILE, known=known)
+
+
+def read_as(folder: Path, file: Path, *, known: Defined | None = None) -> Connector:
+    """Reads a connector's folder as if `file` were its file; as `read_connector`."""
+    source = read_yaml(file)
     functions, found = _functions(folder)
     wrong = mistakes(source.values, functions, models=Models(folder, known=known))
     found += [source.mistake(at, message) for at, message in wrong]

@@ -137,21 +137,36 @@ def load(
         if run.cause != "replay" and _passed(stream, manifest, connection=connection):
             transaction.give_up()
             return found, None
-        started = opened(stream, transaction)
-        # A replay has nothing new to say of the source.
-        found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
-        batches = transformed(stream, manifest, connection=connection, zone=zone, found=found)
-        for part in batches:
-            started.stage(part.rows, refused=part.refused, received=part.received)
-        in_window = found.in_window if manifest.window else None
-        entry = replace(entry, in_window=in_window)
-        said = _said(stream, manifest, run)
-        _judge(stream, manifest, found, connection=connection)
-        broken = "" if run.accept else found.drift.broken
-        if found.shape is not None and not broken:
-            drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
-        line_ = started.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
-        return found, line_
+        return found, load_in(transaction, stream, manifest, entry, zone=zone, run=run, found=found)
+
+
+def load_in(
+    transaction: Transaction,
+    stream: BoundStream,
+    manifest: Manifest,
+    entry: LedgerEntry,
+    *,
+    zone: LandingZone,
+    run: Run,
+    found: Checked,
+) -> LedgerEntry:
+    """Loads a landing in a transaction that is open, and commits it; gives the ledger line as
+    written. `found` is filled."""
+    connection = transaction.connection
+    started = opened(stream, transaction)
+    # A replay has nothing new to say of the source.
+    found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
+    batches = transformed(stream, manifest, connection=connection, zone=zone, found=found)
+    for part in batches:
+        started.stage(part.rows, refused=part.refused, received=part.received)
+    in_window = found.in_window if manifest.window else None
+    entry = replace(entry, in_window=in_window)
+    said = _said(stream, manifest, run)
+    _judge(stream, manifest, found, connection=connection)
+    broken = "" if run.accept else found.drift.broken
+    if found.shape is not None and not broken:
+        drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
+    return started.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
 
 
 def _judge(

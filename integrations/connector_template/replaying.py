@@ -84,13 +84,26 @@ def load_pulled(
     `Transaction.open` does, and StopStream for a landing that is damaged."""
     loading.prepare(stream, connection=connection)
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        part = Part(stream, transaction)
-        for manifest in manifests:
-            for batch in zone.batches(manifest):
-                part.add_pulled(batch)
-        draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
-        written = _settled(part, draft, transaction, run=run, said=Said())
-        transaction.commit(stream.id)
+        return pulled_in(transaction, stream, manifests, zone=zone, run=run, clock=clock)
+
+
+def pulled_in(
+    transaction: Transaction,
+    stream: BoundStream,
+    manifests: list[Manifest],
+    *,
+    zone: LandingZone,
+    run: Run,
+    clock: Clock,
+) -> tuple[Checked, LedgerEntry]:
+    """The same in a transaction that is open, which it commits."""
+    part = Part(stream, transaction)
+    for manifest in manifests:
+        for batch in zone.batches(manifest):
+            part.add_pulled(batch)
+    draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
+    written = _settled(part, draft, transaction, run=run, said=Said())
+    transaction.commit(stream.id)
     return part.found, written
 
 
@@ -107,16 +120,35 @@ def load_pushed(
     loading.prepare(stream, connection=connection)
     for manifests in gathered(pushed(feed, zone=zone)):
         with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-            part = Part(stream, transaction)
-            for manifest in manifests:
-                add(part, feed, manifest, zone=zone)
-            if not part.units:
-                transaction.give_up()
-                continue
-            draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
-            written = _settled(part, draft, transaction, run=run, said=Said(feed=feed.id.stream))
-            transaction.commit(stream.id)
-        yield part.found, written
+            loaded = pushed_in(
+                transaction, stream, feed, manifests, zone=zone, run=run, clock=clock
+            )  # fmt: skip
+        if loaded is not None:
+            yield loaded
+
+
+def pushed_in(
+    transaction: Transaction,
+    stream: BoundStream,
+    feed: BoundFeed,
+    manifests: list[Manifest],
+    *,
+    zone: LandingZone,
+    run: Run,
+    clock: Clock,
+) -> tuple[Checked, LedgerEntry] | None:
+    """The same of some landings of the feed, in a transaction that is open, which it commits; None
+    where they do not speak of the stream."""
+    part = Part(stream, transaction)
+    for manifest in manifests:
+        add(part, feed, manifest, zone=zone)
+    if not part.units:
+        transaction.give_up()
+        return None
+    draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
+    written = _settled(part, draft, transaction, run=run, said=Said(feed=feed.id.stream))
+    transaction.commit(stream.id)
+    return part.found, written
 
 
 def add(part: Part, feed: BoundFeed, manifest: Manifest, *, zone: LandingZone) -> None:

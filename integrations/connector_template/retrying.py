@@ -81,26 +81,38 @@ def retry(
     if not tried:
         return Retried(None)
     loading.prepare(stream, connection=connection)
+    line = LedgerEntry(
+        stream=stream.id,
+        cause="retry",
+        run_id=run.run_id,
+        began_at=began_at,
+        records=tried,
+        api_calls=len(answers),
+    )
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        load = loading.opened(stream, transaction)
-        transformer = lookups.transformer(stream, connection=connection)
-        for result in _results(transformer, told, answers):
-            load.stage(result.rows, refused=result.refused, received=result.received)
-        line = LedgerEntry(
-            stream=stream.id,
-            cause="retry",
-            run_id=run.run_id,
-            began_at=began_at,
-            records=tried,
-            api_calls=len(answers),
-        )
-        # A person, or the clock, has asked for just these: their share says nothing.
-        line = load.settled(load.judged(line, accept=True), said=Said())
-        line = transaction.write(replace(line, status="warn" if line.quarantined else "ok"))
+        line = retry_in(transaction, stream, line, told, answers)
         keys = [one.key for one in entries]
         still = {one.key for one in quarantine.open_records(connection, stream.id, keys=keys)}
         transaction.commit(stream.id)
     return Retried(line, tuple(key for key in keys if key not in still))
+
+
+def retry_in(
+    transaction: Transaction,
+    stream: BoundStream,
+    line: LedgerEntry,
+    told: Sequence[QuarantinedRecord],
+    answers: Sequence[Fetched] = (),
+) -> LedgerEntry:
+    """Loads entries by their own bytes, and what was fetched for others, in a transaction that is
+    open; gives the ledger line as written. The caller commits."""
+    load = loading.opened(stream, transaction)
+    transformer = lookups.transformer(stream, connection=transaction.connection)
+    for result in _results(transformer, told, answers):
+        load.stage(result.rows, refused=result.refused, received=result.received)
+    # A person, or the clock, has asked for just these: their share says nothing.
+    line = load.settled(load.judged(line, accept=True), said=Said())
+    return transaction.write(replace(line, status="warn" if line.quarantined else "ok"))
 
 
 def _results(

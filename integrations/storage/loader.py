@@ -73,15 +73,9 @@ class Load:
         self._deletes = self._lent = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
-            self._connection,
-            spec,
-            stream,
-            self._rows,
-            self._refused,
-            order,
-            floor=floor,
-            keeps=tuple(keeps),
-        )
+            self._connection, transaction.placed(spec), stream, self._rows, self._refused, order,
+            floor=floor, keeps=tuple(keeps), quarantine=transaction.quarantine,
+        )  # fmt: skip
         self._make_staging()
 
     @classmethod
@@ -274,6 +268,7 @@ class Load:
             feed=said.feed,
             run_id=entry.run_id,
             limit=limit,
+            table=self._transaction.quarantine,
         )
 
     def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:

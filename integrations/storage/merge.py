@@ -41,7 +41,7 @@ Model-checked with the histories of `properties/test_histories.py`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
@@ -49,7 +49,7 @@ import psycopg
 from psycopg import sql
 
 from integrations.names import StreamId
-from integrations.storage import keeping
+from integrations.storage import keeping, quarantine
 from integrations.storage.tables import KEY, STAMPS, TableSpec
 
 DELETE = 2
@@ -84,6 +84,7 @@ class Merge:
     floor: datetime | None = None
     replay: bool = False
     keeps: tuple[str, ...] = ()
+    quarantine: sql.Identifier = field(default_factory=lambda: quarantine.TABLE)
 
     def fold(self) -> int:
         """Keep one copy of each key: the one with the last place, unless one within the slack of
@@ -158,7 +159,7 @@ class Merge:
             WHERE {same_key} AND t._deleted_at IS NULL AND {made_from}
               AND NOT EXISTS (SELECT FROM {staging} r
                 WHERE r.source_id = s.source_id AND r._seen_at >= s.seen_at)
-              AND NOT EXISTS (SELECT FROM integrations.quarantine q
+              AND NOT EXISTS (SELECT FROM {quarantine} q
                 WHERE (q.connector, q.connection, q.stream) = ({connector}, {connection}, {stream})
                   AND q.key = s.source_id
                   AND ({refused_later} OR q.closed_at IS NULL AND q.said_at = s.seen_at))
@@ -172,7 +173,7 @@ class Merge:
         newest success, since an unchanged row may not."""
         return self._run(
             """
-            UPDATE integrations.quarantine q
+            UPDATE {quarantine} q
             SET closed_at = coalesce(q.closed_at, now()), said_at = s._seen_at,
                 resolution = coalesce(q.resolution, 'passed')
             FROM {staging} s
@@ -279,6 +280,7 @@ class Merge:
         mine: dict[str, Any] = {
             "staging": self.staging,
             "refused": self.refused,
+            "quarantine": self.quarantine,
             "leaf": self.spec.leaf(self.stream.connector),
             "connector": self.stream.connector,
             "connection": self.stream.connection,

@@ -30,6 +30,8 @@ REFUSED = pa.schema(_SHAPE)
 is the source id, or `sha256:<hex>` of the record where it has none; `kind` is `data` or
 `transient`; `seen_at` is when the source said the record."""
 
+TABLE = sql.Identifier("integrations", "quarantine")
+
 TRANSIENT = "transient"
 """The kind of an entry that may pass without a change: the next syncs try it again."""
 TRANSIENT_TRIES = 5
@@ -98,7 +100,7 @@ def stage(
             sink.write_row((_key(key), _text(field), _text(rule), _text(reason), raw, kind, seen))
 
 
-def put(
+def put(  # noqa: PLR0913  # all of it goes into one statement
     connection: psycopg.Connection[Any],
     staging: sql.Identifier,
     *,
@@ -108,6 +110,7 @@ def put(
     feed: str | None,
     run_id: str,
     limit: int | None,
+    table: sql.Identifier = TABLE,
 ) -> None:
     """Open or renew an entry for each staged key, in the order of staging, at most `limit`; none
     for a key of which the source said something newer, in its row in `leaf` or in its entry, nor
@@ -121,7 +124,7 @@ def put(
     connection.execute(
         sql.SQL(
             """
-            INSERT INTO integrations.quarantine AS q (connector, connection, stream, key, kind,
+            INSERT INTO {table} AS q (connector, connection, stream, key, kind,
                 field, rule, reason, raw, landing, feed, run_id, said_at)
             SELECT {connector}, {connection}, {stream}, key, kind, field, rule, reason, raw,
                    {landing}, {feed}, {run_id}, seen_at
@@ -143,6 +146,7 @@ def put(
             """
         ).format(
             **mine,
+            table=table,
             unless_newer=unless_newer,
             landing=landing,
             feed=feed,
@@ -206,16 +210,20 @@ def open_records(
     keys: Sequence[str] | None = None,
     kind: str | None = None,
     limit: int = 10_000,
+    table: sql.Identifier = TABLE,
 ) -> list[QuarantinedRecord]:
     """Open entries with their bytes, the oldest statement first: of these keys, or all (None); of
     one kind, or of both. `transient` ones only when it is their time to be tried again."""
-    rows = connection.execute(
-        f"SELECT raw, {_FIELDS} FROM integrations.quarantine"
+    query = sql.SQL(
+        f"SELECT raw, {_FIELDS} FROM {{}}"
         " WHERE (connector, connection, stream) = (%s, %s, %s) AND closed_at IS NULL"
         " AND (%s::text[] IS NULL OR key = ANY(%s)) AND (%s::text IS NULL OR kind = %s)"
         " AND (%s::text IS DISTINCT FROM 'transient' OR times <= %s AND"
         " now() >= last_at + %s * (1 << (times - 1)))"
-        " ORDER BY said_at, key LIMIT %s",
+        " ORDER BY said_at, key LIMIT %s"
+    )
+    rows = connection.execute(
+        query.format(table),
         [
             stream.connector, stream.connection, stream.stream, keys, keys, kind, kind,
             kind, TRANSIENT_TRIES, TRANSIENT_WAIT, limit,

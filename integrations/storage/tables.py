@@ -131,6 +131,18 @@ def ensure_leaf(
     return True
 
 
+def there(connection: psycopg.Connection[Any], spec: TableSpec, *, connector: str) -> set[str]:
+    """The entity's columns that the connector's leaf has; none where there is no leaf yet.
+
+    Raises FixConfig when one of them has another type than the model.
+    """
+    state = _state(connection, spec, connector)
+    if state is None or not state.leaf:
+        return set()
+    _refuse_other_types(spec, state)
+    return {column.name for column in spec.columns} & state.columns.keys()
+
+
 def _state(connection: psycopg.Connection[Any], spec: TableSpec, connector: str) -> _State | None:
     found = connection.execute(
         """
@@ -207,20 +219,22 @@ def _refuse_other_types(spec: TableSpec, state: _State) -> None:
 
 
 def _create(spec: TableSpec) -> sql.Composed:
+    return sql.SQL("CREATE TABLE {} ({}) PARTITION BY LIST (connector)").format(
+        spec.parent, definitions(spec)
+    )
+
+
+def definitions(spec: TableSpec) -> sql.Composed:
+    """What stands between the brackets of the entity's CREATE TABLE."""
     return sql.SQL(
         """
-        CREATE TABLE {} (
             connector text NOT NULL, connection text NOT NULL, stream text NOT NULL,
             source_id text NOT NULL, {}
             _version bigint, _seen_at timestamptz NOT NULL, _rank smallint NOT NULL,
             _synced_at timestamptz NOT NULL, _run_id text NOT NULL, _deleted_at timestamptz,
             PRIMARY KEY (connector, connection, stream, source_id)
-        ) PARTITION BY LIST (connector)
         """
-    ).format(
-        spec.parent,
-        sql.Composed([sql.SQL("{}, ").format(_definition(column)) for column in spec.columns]),
-    )
+    ).format(sql.Composed([sql.SQL("{}, ").format(_definition(one)) for one in spec.columns]))
 
 
 def _definition(column: Column) -> sql.Composed:

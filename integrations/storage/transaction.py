@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg import sql
 
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.names import StreamId
-from integrations.storage import ledger
+from integrations.storage import ledger, quarantine
 from integrations.storage.database import AGAIN
 from integrations.storage.ledger import LedgerEntry
+from integrations.storage.tables import TableSpec
 
 Clock = Callable[[], datetime]
 
@@ -34,7 +35,11 @@ def utc_now() -> datetime:
 
 
 class Transaction:
-    """An open transaction that holds the locks of its streams; made by `Transaction.open`."""
+    """An open transaction that holds the locks of its streams; made by `Transaction.open`.
+
+    `quarantine` is the table of what it refuses."""
+
+    quarantine: ClassVar[sql.Identifier] = quarantine.TABLE
 
     def __init__(self, connection: psycopg.Connection[Any], *, clock: Clock) -> None:
         self.connection = connection
@@ -70,6 +75,10 @@ class Transaction:
             # A connection that broke has nothing to roll back; the server has done it.
             with suppress(psycopg.Error):
                 connection.rollback()
+
+    def placed(self, spec: TableSpec) -> TableSpec:
+        """An entity with the place where its rows are brought to."""
+        return spec
 
     def write(self, entry: LedgerEntry) -> LedgerEntry:
         """Adds a ledger line; gives it with its times."""

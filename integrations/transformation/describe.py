@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from integrations.transformation.chain import Chain
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.lookup import Lookup, lookups
 from integrations.transformation.mapping import BoundField, BoundMapping
-from integrations.transformation.rule import TYPE_WORDS
+from integrations.transformation.rule import TYPE_WORDS, Rule
 from integrations.transformation.transform import MASK
 
 if TYPE_CHECKING:
@@ -59,6 +60,24 @@ def _missing(bound: BoundMapping, field: BoundField) -> str:
     words = null if null == absent else f"null: {null}, absent: {absent}"
     default = "" if decided.default is None else f" (default {_cell(decided.default)})"
     return words + default
+
+
+def steps(rule: Rule) -> str:
+    """A rule in one line, with its settings; the rules of a chain with arrows between."""
+    return " → ".join(map(_step, rule.inner() if isinstance(rule, Chain) else (rule,)))
+
+
+def _step(rule: Rule) -> str:
+    given = rule.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, exclude={"type", "source"}
+    )
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in given.items())
+    return f"{rule.name} ({settings})" if settings else rule.name
+
+
+def _setting(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
 
 def lineage(bound: BoundMapping) -> dict[str, list[str]]:

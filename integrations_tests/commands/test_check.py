@@ -71,6 +71,8 @@ def test_it_judges_as_a_sync_does(twin: StripeTwin, bad: int, word: str, status:
     done = check("stripe")
     assert done.exit_code == status
     assert f"{word} stripe/sandbox/charges: " in done.stdout
+    mapped = re.search(r" amount +amount \d+, currency \"\w+\" +→ [\d.]+ +minor_units", done.stdout)
+    assert mapped or bad > 21, "a first record is shown field by field"
 
 
 def test_it_tells_what_a_feeds_events_speak_of(twin: StripeTwin) -> None:
