@@ -25,16 +25,17 @@ from integrations.transformation.events import Lane
 from integrations.transformation.keys import KeyReader
 from integrations.transformation.kinds import STRING, WORD
 from integrations.transformation.mapping import BoundMapping
+from integrations.transformation.numbers import Integer
 from integrations.transformation.rule import BOOL
 from integrations.transformation.transform import Transformed, Transformer
-from integrations.transformation.values import IdOrObject, Integer, Text
+from integrations.transformation.values import IdOrObject, Text, Word
 
 How = Literal["pulled", "event", "fetched", "absent", "retried"]
 """How something was said: in a page, by an event, in an answer about its key, by its absence from
 a complete reading, or by its own bytes out of quarantine."""
 
 HASHED = "sha256:"
-_LITERAL = (Text, Integer, IdOrObject)
+_LITERAL = (Text, Integer, IdOrObject, Word)
 """Rules of a key whose bytes stand in the record as they stand in the key."""
 
 Looked = Callable[[Manifest], None]

@@ -50,9 +50,9 @@ def linked(
         if rule.source is not None:
             raise Misfit(f"only the first rule of a chain reads: no `from` for {rule.name}", number)
         onward: dict[pa.DataType, list[Link]] = {}
-        for type_, chain in ways.items():
-            for given in rule.gives_of(type_) if type_ in rule.takes else ():
-                onward.setdefault(given, [*chain, Link(rule, given)])
+        for type_ in (taken for taken in rule.takes if taken in ways):
+            for given in rule.gives_of(type_):
+                onward.setdefault(given, [*ways[type_], Link(rule, given)])
         if not onward:
             comes = f"what comes is {in_words(ways)}"
             raise Misfit(f"the rule {rule.name} takes {in_words(rule.takes)}; {comes}", number)

@@ -3,26 +3,26 @@
 The record is not decoded here: it goes on as the bytes that the source sent, like one from a page.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
-from integrations.transformation.arrow import Array, array, nulls, pc
+from integrations.transformation.arrow import Array, array, binary, nulls
 from integrations.transformation.kinds import INTEGER, RAW, Kind
 from integrations.transformation.parse import INT64, Unread, why_unread
-from integrations.transformation.structs import DECODING, SLICE, getter, places, struct, tree
-
-_HALF_PAIR = re.compile(
-    rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)"  # an escaped backslash, or a whole pair: kept
-    rb"|\\u[dD][89a-fA-F]..",
-    re.DOTALL,
+from integrations.transformation.structs import (
+    DECODING,
+    HALF_PAIR,
+    SLICE,
+    getter,
+    places,
+    struct,
+    tree,
 )
+
 _INSTEAD = "\ufffd"
 _AT = " - at `$."
 """How msgspec names a place at the end of a message."""
@@ -87,7 +87,7 @@ class EventReader:
             parts = list(self._slice(events, start, found))
             for path, side, get in self._values:
                 found.values[path].extend([get(part[side]) for part in parts])
-            records.append(_binary([record for *_, record in parts]))
+            records.append(binary([record for *_, record in parts]))
         found = replace(found, records=pa.concat_arrays(records))
         for path in self._integers:
             found = _narrow(found, path)
@@ -157,23 +157,10 @@ def _narrow(found: Read, path: str) -> Read:
     return found.only(good)
 
 
-def _binary(records: list[Bytes]) -> Array:
-    """The records as an Array of binary, null where one is empty."""
-    # Joined in one go: an Array made from Python's bytes costs ten times as much.
-    lengths = [len(record) for record in records]
-    ends: Any = np.fromiter(accumulate(lengths, initial=0), np.int64, count=len(records) + 1)
-    buffers: Any = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(records))]
-    whole: Any = pa.Array.from_buffers(pa.large_binary(), len(records), buffers)
-    if 0 in lengths:
-        whole = pc.if_else(array(list(map(bool, lengths)), pa.bool_()), whole, None)
-    joined: Array = whole.cast(pa.binary())
-    return joined
-
-
 def _readable(event: bytes) -> bytes:
     """The event with U+FFFD for each half of a surrogate pair, which decoders refuse; of the same
     length, so that places in it are places in the event."""
-    return _HALF_PAIR.sub(lambda found: found[1] or rb"\ufffd", event)
+    return HALF_PAIR.sub(lambda found: found[1] or rb"\ufffd", event)
 
 
 def _address(buffer: Bytes) -> int:

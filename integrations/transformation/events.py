@@ -240,10 +240,11 @@ class Router:
             for at, type_ in enumerate(read.values[shape.type]):
                 if type_ is None:
                     yield at, "type", _RULE, reason
-        if self._moment is not None and said.bad is not None:
-            for at in _where(said.bad):
-                told = ", ".join(f"`{p}` {read.values[p][at]!r}" for p in self._moment.reads())
-                yield at, "at", self._moment.name, f"at: {told} {said.reason}"
+        if self._moment is not None:
+            for fault in said.told(self._moment.name):
+                for at in _where(fault.where):
+                    told = ", ".join(f"`{p}` {read.values[p][at]!r}" for p in self._moment.reads())
+                    yield at, "at", fault.rule, f"at: {told} {fault.reason}"
         for at in _where(pc.greater(said.values, pc.add(now, pa.scalar(AHEAD, _SPAN)))):
             reason = f"at: {said.values[at].as_py():%Y-%m-%d %H:%M:%S} UTC has not come yet"
             yield at, "at", _RULE, reason

@@ -25,13 +25,23 @@ class Kind:
     """One shape of value. `json` is its type for msgspec, `arrow` that of its column.
 
     `render` is there for kinds that pyarrow cannot read: it makes the column's value from the
-    decoded one.
+    decoded one. What msgspec gives as it was sent needs none: its column holds the text of it.
     """
 
     name: str
     arrow: pa.DataType
     json: Any
     render: Callable[[Any], Any] | None = None
+
+    @property
+    def as_sent(self) -> bool:
+        """Whether the column holds the JSON that was sent, not a value that was read from it."""
+        return self.json is msgspec.Raw
+
+    @property
+    def mixed(self) -> bool:
+        """Whether pyarrow cannot read it: its values have no one type in JSON."""
+        return self.as_sent or self.render is not None
 
 
 def _id(value: Any) -> str:
@@ -54,8 +64,10 @@ ID_OR_OBJECT = Kind("id_or_object", pa.string(), str | _Reference, _id)
 STRING_MAP = Kind("string_map", pa.string(), dict[str, str], _json_text)
 WORD = Kind("string_or_integer", pa.string(), str | int, str)
 """A key as sources write it: `"ch_1"` or `17`."""
-RAW = Kind("raw", pa.binary(), msgspec.Raw, bytes)
+RAW = Kind("raw", pa.binary(), msgspec.Raw)
 """Whatever stands there, as the bytes that were sent."""
+VALUE = Kind("value", pa.string(), msgspec.Raw)
+"""Whatever stands there, as the JSON text that was sent; null where that is `null`."""
 
 KINDS = {
     kind.name: kind

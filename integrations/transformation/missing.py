@@ -17,10 +17,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.transformation.arrow import Array, pc
+from integrations.transformation.json_text import as_json
 from integrations.transformation.presence import Absences
 from integrations.transformation.rule import JSON, TEXT, Bad, Rule
 from integrations.transformation.typed_value import NotOfType, typed
-from integrations.transformation.values import as_json
 
 if TYPE_CHECKING:
     from integrations.canonical.entity import Entity, EntityColumn

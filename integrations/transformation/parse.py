@@ -16,9 +16,17 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json
 
-from integrations.transformation.arrow import Array, array, nulls, pc
-from integrations.transformation.kinds import INTEGER, Kind
-from integrations.transformation.structs import DECODING, SLICE, getter, places, struct, tree
+from integrations.transformation.arrow import Array, array, binary, nulls, pc
+from integrations.transformation.kinds import DECIMAL, INTEGER, Kind
+from integrations.transformation.structs import (
+    DECODING,
+    HALF_PAIR,
+    SLICE,
+    getter,
+    places,
+    struct,
+    tree,
+)
 
 
 class _Refused(Exception):
@@ -66,10 +74,10 @@ class Parser:
 
     def __init__(self, paths: Mapping[str, Kind]) -> None:
         self._paths = dict(paths)
-        plain = {path: kind for path, kind in paths.items() if kind.render is None}
+        plain = {path: kind for path, kind in paths.items() if not kind.mixed}
         self._plain = tree(plain)
         self._schema = pa.schema(_arrow_fields(self._plain))
-        mixed = tree({path: kind for path, kind in paths.items() if kind.render is not None})
+        mixed = tree({path: kind for path, kind in paths.items() if kind.mixed})
         self._mixed = [(path, kind, getter(at)) for path, kind, at in places(mixed)]
         self._mixed_lines = msgspec.json.Decoder(struct(mixed))
         everything = tree(self._paths)
@@ -77,6 +85,7 @@ class Parser:
         self._integers = [
             (path, getter(at)) for path, kind, at in places(everything) if kind is INTEGER
         ]
+        self._apart: dict[str, Parser] = {}
         self._suspects: dict[str, Kind] = {}
         self._suspicious: msgspec.json.Decoder[Any] | None = None
 
@@ -130,14 +139,14 @@ class Parser:
                 try:
                     self._strict.decode(values[at])
                 except DECODING as error:
-                    yield why_unread(rows[start + at].as_py(), error)
+                    yield why_unread(rows[start + at].as_py(), error, of=values[at])
 
     def _wrong(self, records: Array, rows: Array) -> Iterator[Unread]:
         for start in range(0, len(records), SLICE):
             values: list[Any] = records.slice(start, SLICE).to_pylist()
             found = list[Any]()
             for at, error in failing(self._strict, values, into=found):
-                yield why_unread(rows[start + at].as_py(), error)
+                yield why_unread(rows[start + at].as_py(), error, of=values[at])
             if not all(_fit(list(map(value, found))) for _, value in self._integers):
                 yield from self._too_long(found, rows.slice(start, SLICE))
 
@@ -157,11 +166,26 @@ class Parser:
             return
         except _Refused as error:
             if len(rows) == 1:
-                wrong.append(Unread(rows[0].as_py(), "", _arrow_words(str(error))))
+                wrong.append(self._placed(records, rows[0].as_py(), str(error)))
                 return
         middle = len(rows) // 2
         yield from self._halved(records[:middle], rows[:middle], wrong)
         yield from self._halved(records[middle:], rows[middle:], wrong)
+
+    def _placed(self, record: Array, row: int, message: str) -> Unread:
+        """What is wrong with a record that only pyarrow refuses, and where: each place at which
+        that happens is read apart."""
+        if not self._apart:
+            doubtful = {p: k for p, k in self._paths.items() if k is DECIMAL or k.as_sent}
+            self._apart = {"": Parser({})} | {p: Parser({p: k}) for p, k in doubtful.items()}
+        for path, parser in self._apart.items():
+            try:
+                parser._block(record)
+            except _Refused as error:
+                if path:
+                    return Unread(row, path, _arrow_words(str(error)))
+                break
+        return Unread(row, "", f"the record cannot be read: {_arrow_words(message)}")
 
     def _block(self, records: Array) -> dict[str, Array]:
         if len(records) == 0:
@@ -195,7 +219,9 @@ class Parser:
         except DECODING as error:
             raise _Refused(str(error)) from error
         return {
-            path: array(list(map(_rendering(value, kind), found)), kind.arrow)
+            path: _as_sent(list(map(value, found)), kind)
+            if kind.as_sent
+            else array(list(map(_rendering(value, kind), found)), kind.arrow)
             for path, kind, value in self._mixed
         }
 
@@ -253,6 +279,17 @@ def _arrow_fields(of: Mapping[str, Any]) -> "list[pa.Field[Any]]":
     ]
 
 
+def _as_sent(values: list[Any], kind: Kind) -> Array:
+    """What msgspec left as it was, null where nothing or `null` stands."""
+    texts = binary([value or b"" for value in values] if None in values else values)
+    try:
+        text = texts.cast(kind.arrow)  # looks whether it is UTF-8
+    except pa.ArrowInvalid as error:
+        raise _Refused(str(error)) from error
+    found: Array = pc.if_else(pc.equal(texts, b"null"), None, text)
+    return found
+
+
 def _rendering(value: Callable[[Any], Any], kind: Kind) -> Callable[[Any], Any]:
     render = kind.render
 
@@ -285,11 +322,13 @@ def _glued(parts: list[Array], type_: pa.DataType) -> Array:
     return pa.concat_arrays(parts) if parts else nulls(0, type_)
 
 
-def why_unread(row: int, error: Exception, *, what: str = "record") -> Unread:
+def why_unread(row: int, error: Exception, *, of: bytes = b"", what: str = "record") -> Unread:
     """What msgspec says of a record; it names the place as "… - at `$.card.brand`"."""
     if isinstance(error, msgspec.ValidationError):
         reason, _, at = str(error).partition(" - at `$.")
         return Unread(row, at.rstrip("`"), reason[:1].lower() + reason[1:])
+    if any(found[1] is None for found in HALF_PAIR.finditer(of)):
+        return Unread(row, "", f"the {what} holds half of a surrogate pair, which is no text")
     return Unread(row, "", f"the {what} is no JSON: {error}")
 
 

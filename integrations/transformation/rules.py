@@ -3,15 +3,19 @@
 A bare path (`customer_id: customer`) is the default rule of the column's type; a list is a chain.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from integrations.transformation.booleans import Boolean
 from integrations.transformation.chain import Chain, Link, Misfit, linked
+from integrations.transformation.durations import Duration
+from integrations.transformation.encoded import EncodedBytes
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.lookup import Lookup
 from integrations.transformation.money import MinorUnits
+from integrations.transformation.numbers import Decimal, Integer, Number, WrittenNumber
 from integrations.transformation.rule import (
     BOOL,
     DATE,
@@ -26,28 +30,29 @@ from integrations.transformation.rule import (
     Rule,
     SourcePath,
 )
-from integrations.transformation.times import Date, EpochDate, EpochSeconds, Timestamp
+from integrations.transformation.structured import Json, StringList, StringMap
+from integrations.transformation.times import (
+    Date,
+    EpochDate,
+    EpochMicroseconds,
+    EpochMilliseconds,
+    EpochSeconds,
+    MicrosoftDate,
+    Timestamp,
+)
+from integrations.transformation.times_local import LocalDate, LocalTime
 from integrations.transformation.values import (
-    Boolean,
     Constant,
-    Decimal,
     Enumeration,
     IdOrObject,
-    Integer,
-    Number,
-    StringMap,
     Text,
     Upper,
+    Word,
 )
 
 PATH = "path"
 CHAIN = "chain"
 """Tags of a bare path and of a list in pydantic's error locations."""
-
-_TYPES = (
-    "boolean, constant, date, decimal, enumeration, epoch_date, epoch_s, id_or_object, integer, "
-    "lookup, minor_units, number, python, string_map, text, timestamp, upper"
-)
 
 
 def _tag(value: Any) -> str | None:
@@ -69,27 +74,41 @@ def _several(rules: tuple[Any, ...]) -> tuple[Any, ...]:
 _Rules = (
     Annotated[SourcePath, Tag(PATH)]
     | Annotated[Boolean, Tag("boolean")]
+    | Annotated[EncodedBytes, Tag("bytes")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[Date, Tag("date")]
     | Annotated[Decimal, Tag("decimal")]
+    | Annotated[Duration, Tag("duration")]
     | Annotated[Enumeration, Tag("enumeration")]
     | Annotated[EpochDate, Tag("epoch_date")]
+    | Annotated[EpochMilliseconds, Tag("epoch_ms")]
     | Annotated[EpochSeconds, Tag("epoch_s")]
+    | Annotated[EpochMicroseconds, Tag("epoch_us")]
     | Annotated[IdOrObject, Tag("id_or_object")]
     | Annotated[Integer, Tag("integer")]
+    | Annotated[Json, Tag("json")]
+    | Annotated[LocalDate, Tag("local_date")]
+    | Annotated[LocalTime, Tag("local_time")]
     | Annotated[Lookup, Tag("lookup")]
+    | Annotated[MicrosoftDate, Tag("microsoft_date")]
     | Annotated[MinorUnits, Tag("minor_units")]
     | Annotated[Number, Tag("number")]
     | Annotated[PythonFunction, Tag("python")]
+    | Annotated[StringList, Tag("string_list")]
     | Annotated[StringMap, Tag("string_map")]
     | Annotated[Text, Tag("text")]
     | Annotated[Timestamp, Tag("timestamp")]
     | Annotated[Upper, Tag("upper")]
+    | Annotated[Word, Tag("word")]
+    | Annotated[WrittenNumber, Tag("written_number")]
 )
+TYPES = tuple(sorted(get_args(rule)[1].tag for rule in get_args(_Rules)[1:]))
+"""The names of all rules."""
+
 _KNOWN = Discriminator(
     _tag,
     custom_error_type="rule_type",
-    custom_error_message=f"a rule is a path, or has a `type`: one of {_TYPES}",
+    custom_error_message=f"a rule is a path, or has a `type`: one of {', '.join(TYPES)}",
 )
 OneRule = Annotated[_Rules, _KNOWN]
 """A path or a rule."""
@@ -106,14 +125,22 @@ FieldRule = Annotated[
 """What a file may write for a field: a path, a rule, or a list of rules, each taking what the one
 before it gives."""
 
-MomentRule = Annotated[
+_Moments = (
     Annotated[SourcePath, Tag(PATH)]
+    | Annotated[EpochMilliseconds, Tag("epoch_ms")]
     | Annotated[EpochSeconds, Tag("epoch_s")]
-    | Annotated[Timestamp, Tag("timestamp")],
+    | Annotated[EpochMicroseconds, Tag("epoch_us")]
+    | Annotated[LocalTime, Tag("local_time")]
+    | Annotated[MicrosoftDate, Tag("microsoft_date")]
+    | Annotated[Timestamp, Tag("timestamp")]
+)
+_MOMENTS = ", ".join(sorted(get_args(rule)[1].tag for rule in get_args(_Moments)[1:]))
+MomentRule = Annotated[
+    _Moments,
     Discriminator(
         _tag,
         custom_error_type="rule_type",
-        custom_error_message="a moment is a path, or has a `type`: one of epoch_s, timestamp",
+        custom_error_message=f"a moment is a path, or has a `type`: one of {_MOMENTS}",
     ),
 ]
 """The rules that give a moment of themselves, without a function of the connector's folder."""

@@ -1,15 +1,23 @@
 """Paths into JSON as msgspec Structs that decode just these places and skip the rest."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from integrations.transformation.kinds import RAW, Kind
+from integrations.transformation.kinds import Kind
 
 DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises on bytes that are not what was asked for."""
+
+HALF_PAIR = re.compile(
+    rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)"  # an escaped backslash, or a whole pair: kept
+    rb"|\\u[dD][89a-fA-F]..",
+    re.DOTALL,
+)
+"""Half of a surrogate pair: where the group is empty; or what looks like one and is none."""
 
 SLICE = 1000
 """Records that are Python objects at one time."""
@@ -33,14 +41,14 @@ def tree(paths: Mapping[str, Kind]) -> Tree:
 def struct(of: Mapping[str, Any]) -> type[msgspec.Struct]:
     """A Struct that decodes just the tree; its attributes are numbered, JSON names can be any.
 
-    What is absent or null is None, but a place of kind `RAW` holds the bytes of whatever stands
-    there, none where it is absent.
+    What is absent or null is None, but a place of a kind that is kept as it was sent holds the
+    bytes of whatever stands there, none where it is absent.
     """
     fields: list[tuple[str, Any, Any]] = []
     for number, (name, node) in enumerate(of.items()):
         at = f"v{number}"
-        if node is RAW:
-            fields.append((at, RAW.json, msgspec.field(default=msgspec.Raw(b""), name=name)))
+        if isinstance(node, Kind) and node.as_sent:
+            fields.append((at, node.json, msgspec.field(default=msgspec.Raw(b""), name=name)))
         else:
             type_ = node.json if isinstance(node, Kind) else struct(node)
             fields.append((at, type_ | None, msgspec.field(default=None, name=name)))

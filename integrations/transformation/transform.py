@@ -22,19 +22,20 @@ from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unf
 from integrations.transformation.lookup import Needed, Pairs
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.missing import WHEN_ABSENT, Settled
+from integrations.transformation.numbers import Integer
 from integrations.transformation.parse import Parsed, Parser, Unread
 from integrations.transformation.presence import Absences, Presence
 from integrations.transformation.refusals import Refusals
 from integrations.transformation.rule import BOOL, INT, JSON, TEXT, TIMESTAMP, Bad, Columns
 from integrations.transformation.times import moments
-from integrations.transformation.values import IdOrObject, Integer, Text
+from integrations.transformation.values import IdOrObject, Text, Word
 
 PULL, PUSH, DELETE = 0, 1, 2
 """`_rank`: which statement about a row wins where time and version do not decide."""
 
 MASK = "•••"
 NULL = "null"
-_PLAIN = (Text, Integer, IdOrObject)
+_PLAIN = (Text, Integer, IdOrObject, Word)
 """The rules of a key that is the source's own, as it stands in a path or a parameter."""
 _ROW = "row"
 """The working column that holds a record's position in its batch."""

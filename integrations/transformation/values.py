@@ -1,79 +1,46 @@
-"""The rules for text, numbers, words, references and maps."""
+"""The rules for text, words, references and constants."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from integrations.transformation.arrow import Array, array, pc, repeat
-from integrations.transformation.kinds import (
-    BOOLEAN,
-    DECIMAL,
-    ID_OR_OBJECT,
-    INTEGER,
-    NUMBER,
-    STRING,
-    STRING_MAP,
-    Kind,
-)
-from integrations.transformation.rule import (
-    BOOL,
-    FLOAT,
-    INT,
-    JSON,
-    MONEY,
-    TEXT,
-    Coerced,
-    Columns,
-    FromOne,
-    Rule,
-)
+from integrations.transformation.json_text import scalars
+from integrations.transformation.kinds import ID_OR_OBJECT, STRING, VALUE, Kind
+from integrations.transformation.rule import BOOL, INT, TEXT, Coerced, Columns, FromOne, Rule
 
 
 class Text(FromOne):
-    """A string, taken as it is."""
+    """A string, taken as it is, blanks and a byte order mark in it too.
+
+    Postgres cannot store the character NUL, and half of a surrogate pair or bytes that are no UTF-8
+    are no text: these are refused.
+    """
 
     type: Literal["text"]
     kind: ClassVar = STRING
     gives: ClassVar = (TEXT,)
 
 
-class Integer(FromOne):
-    """A whole number of at most 64 bits; into a text column it goes as its digits."""
+class Word(FromOne):
+    """A string, or a number or a boolean as the text that the source sent: `12`, `"12 A"`.
 
-    type: Literal["integer"]
-    kind: ClassVar = INTEGER
-    gives: ClassVar = (INT, TEXT)
+    For values that are a number in one place and a string in another. `1.20` stays `1.20`.
+    """
 
-    def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
-        return Coerced(values.cast(wanted))
+    type: Literal["word"]
+    kind: ClassVar = VALUE
+    takes: ClassVar = (TEXT, INT)
+    gives: ClassVar = (TEXT,)
 
-
-class Number(FromOne):
-    """A binary floating-point number: for measures and rates, never for money."""
-
-    type: Literal["number"]
-    kind: ClassVar = NUMBER
-    gives: ClassVar = (FLOAT,)
+    def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
+        assert self.source is not None, "a rule without `from` stands behind another"
+        texts, structured = scalars(columns[self.source])
+        return Coerced(texts, structured, "is no string, number or boolean")
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
-        return Coerced(values, pc.invert(pc.is_finite(values)), "is no finite number")
-
-
-class Decimal(FromOne):
-    """An exact decimal, from a JSON number or from a string that holds one."""
-
-    type: Literal["decimal"]
-    kind: ClassVar = DECIMAL
-    gives: ClassVar = (MONEY,)
-
-
-class Boolean(FromOne):
-    """`true` or `false`."""
-
-    type: Literal["boolean"]
-    kind: ClassVar = BOOLEAN
-    gives: ClassVar = (BOOL,)
+        return Coerced(values.cast(TEXT))
 
 
 class Upper(FromOne):
@@ -90,7 +57,8 @@ class Upper(FromOne):
 class Enumeration(FromOne):
     """The source's words in ours. A word that `map` lacks becomes `other`; without it, is refused.
 
-    Map the source's own word to a text column beside it: it is what people search for.
+    Map the source's own word to a text column beside it: it is what people search for. With
+    `ignore_case` it does not matter how the source's word is cased.
     """
 
     type: Literal["enumeration"]
@@ -98,12 +66,22 @@ class Enumeration(FromOne):
     gives: ClassVar = (TEXT,)
     map: dict[str, str] = Field(min_length=1)
     other: str | None = None
+    ignore_case: bool = False
+
+    @model_validator(mode="after")
+    def _clear(self) -> Self:
+        if self.ignore_case and len({word.lower() for word in self.map}) < len(self.map):
+            raise ValueError("two words of `map` differ in case alone, which `ignore_case` ignores")
+        return self
 
     def words(self) -> tuple[str, ...]:
         return (*self.map.values(), *((self.other,) if self.other is not None else ()))
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
-        found = pc.index_in(values, value_set=array(list(self.map), pa.string()))
+        given, words = values, array(list(self.map), pa.string())
+        if self.ignore_case:
+            given, words = pc.utf8_lower(values), pc.utf8_lower(words)
+        found = pc.index_in(given, value_set=words)
         ours = array(list(self.map.values()), pa.string()).take(found)
         strange = pc.and_(pc.is_valid(values), pc.is_null(found))
         if self.other is not None:
@@ -118,17 +96,6 @@ class IdOrObject(FromOne):
     type: Literal["id_or_object"]
     kind: ClassVar = ID_OR_OBJECT
     gives: ClassVar = (TEXT,)
-
-
-class StringMap(FromOne):
-    """An object whose values are all strings, kept as JSON."""
-
-    type: Literal["string_map"]
-    kind: ClassVar = STRING_MAP
-    gives: ClassVar = (JSON, TEXT)
-
-    def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
-        return Coerced(values.cast(wanted) if wanted == TEXT else as_json(values))
 
 
 class Constant(Rule):
@@ -150,8 +117,3 @@ class Constant(Rule):
 
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
         return Coerced(repeat(self.value, wanted, rows))
-
-
-def as_json(values: Array) -> Array:
-    """Strings that hold JSON, as a JSON column."""
-    return pa.ExtensionArray.from_storage(JSON, values)

@@ -7,15 +7,12 @@ import pytest
 from integrations.connector_template.connector import read_connector
 from integrations.errors import FixConfig
 from integrations.names import StreamId
+from integrations.transformation.rules import TYPES
 from integrations_tests.connector_template.florist import FLORIST, changed, write
 
 Change = tuple[str, str]
 Line = tuple[int, str]
-RULES = (
-    "a rule is a path, or has a `type`: one of boolean, constant, date, decimal, enumeration, "
-    "epoch_date, epoch_s, id_or_object, integer, lookup, minor_units, number, python, string_map, "
-    "text, timestamp, upper"
-)
+RULES = f"a rule is a path, or has a `type`: one of {', '.join(TYPES)}"
 NAME = "it has at most 24 of a-z, 0-9 and single _, begins with a letter, ends with no _"
 HIDDEN = "sk_live_4eC39HqLyjWDarjtT1"
 

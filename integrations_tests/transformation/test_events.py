@@ -211,6 +211,29 @@ def test_an_event_that_cannot_be_read_is_refused_and_its_neighbours_pass(
 
 
 @pytest.mark.parametrize(
+    ("at", "created", "becomes"),
+    [
+        ({"type": "epoch_ms"}, SECOND * 1000, SAID),
+        ({"type": "microsoft_date"}, f"/Date({SECOND}000)/", SAID),
+        ({"type": "local_time", "zone_from": "zone"}, "2026-01-01T01:00:00", SAID),
+        ({"type": "local_time", "zone_from": "zone"}, "2025-10-26T02:30:00", "came twice"),
+        ({"type": "local_time", "zone": "UTC"}, "2026-01-01", "is no local time"),
+        ({"type": "epoch_ms"}, 10**18, "lies outside the years 1 to 9999"),
+    ],
+)
+def test_a_moment_is_read_as_the_shape_says(at: Any, created: Any, becomes: Any) -> None:
+    """By any rule that gives one; what it cannot take is refused by its name."""
+    sent = event({"id": "ch", "object": "charge"}, created=created, zone="Europe/Amsterdam")
+    done = route(sent, at=at | {"from": "created"})
+    if isinstance(becomes, str):
+        (refused,) = done.refused.to_pylist()
+        assert (refused["field"], refused["rule"]) == ("at", at["type"])
+        assert becomes in refused["reason"]
+    else:
+        assert done.lanes["charges"].said_at.to_pylist() == [becomes]
+
+
+@pytest.mark.parametrize(
     "sent",
     [
         event({"object": "payout"}, created="now"),

@@ -122,7 +122,7 @@ def test_a_mapping_that_fits_binds() -> None:
         (
             {"fields": {"moment": [{"type": "upper", "from": "t"}, {"type": "epoch_s"}]}},
             ("fields", "moment", 1),
-            "the rule epoch_s takes a whole number; what comes is text",
+            "the rule epoch_s takes a whole number or an exact decimal; what comes is text",
         ),
         (
             {"fields": {"day": ["t", {"type": "upper"}]}},

@@ -13,6 +13,7 @@ from integrations.transformation.kinds import (
     NUMBER,
     STRING,
     STRING_MAP,
+    VALUE,
     Kind,
 )
 from integrations.transformation.parse import Parsed, Parser
@@ -24,6 +25,7 @@ PATHS = {
     "card.fee": DECIMAL,
     "card.owner": ID_OR_OBJECT,
     "tags": STRING_MAP,
+    "card.any": VALUE,
 }
 GOOD = b'{"id":"good","amount":1,"card":{"fee":1.5,"owner":{"id":"o"}},"tags":{"a":"b"}}'
 
@@ -43,8 +45,10 @@ def parse(*records: bytes) -> Parsed:
         (b'{"id":"a"}{"id":"b"}', "", "trailing characters"),
         (b'{"id":"a"}}', "", "trailing characters"),
         (b'{"id":"a","id":"b"}', "", "specified twice"),
-        (b'{"id":"\\ud800"}', "", "the record is no JSON"),
-        (b'{"other":"\\ud800"}', "", "the record is no JSON"),
+        (b'{"id":"\\ud800"}', "", "the record holds half of a surrogate pair, which is no text"),
+        (b'{"other":"\\udfff\\ud83d\\ude00"}', "", "half of a surrogate pair"),
+        (b'{"id":"\\\\ud800"', "", "the record is no JSON: Input data was truncated"),
+        (b'{"other":1e400}', "", "the record cannot be read: Number too big"),
         (b'{"id":"\xff"}', "", "can't decode byte 0xff"),
         (b'{"id":"a\nb"}', "", "invalid character"),
         (b'{"other":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "", "recursion"),
@@ -53,8 +57,10 @@ def parse(*records: bytes) -> Parsed:
         (b'{"rate":1e999}', "rate", "out of range"),
         (b'{"card":5}', "card", "expected `object | null`, got `int`"),
         (b'{"card":{"fee":true}}', "card.fee", "expected `decimal | null`, got `bool`"),
-        (b'{"card":{"fee":"1.0000000001"}}', "", "requires scale 10"),
+        (b'{"card":{"fee":"1.0000000001"}}', "card.fee", "requires scale 10"),
         (b'{"card":{"owner":5}}', "card.owner", "expected `str | object | null`, got `int`"),
+        (b'{"card":{"any":"\xff"}}', "card.any", "Invalid UTF8"),
+        (b'{"card":{"any":NaN}}', "", "the record is no JSON"),
         (b'{"tags":{"a":null}}', "tags[...]", "expected `str`, got `null`"),
     ],
 )
@@ -82,6 +88,7 @@ def test_good_values_arrive() -> None:
         "card.fee": "1.500000000",
         "card.owner": "o",
         "tags": '{"a":"b"}',
+        "card.any": "None",
     }
 
 
@@ -90,6 +97,14 @@ def test_what_lies_inside_a_null_is_null() -> None:
     parsed = parse(b'{"card":null}', b"{}", b'{"card":{}}', GOOD)
     assert parsed.columns["card.owner"].to_pylist() == [None, None, None, "o"]
     assert parsed.columns["card.fee"].null_count == 3
+
+
+def test_a_value_is_kept_as_it_was_sent() -> None:
+    """With its blanks and its escapes; null and absent are null."""
+    texts = [b'{"a" : [1.20]}', b'"\\u00e9"', b"-0", b"true", b"null", b'"null"']
+    parsed = parse(*(b'{"card":{"any":%s}}' % text for text in texts), b'{"card":null}', b"{}")
+    told = [None if text == b"null" else text.decode() for text in texts]
+    assert parsed.columns["card.any"].to_pylist() == [*told, None, None]
 
 
 def test_records_may_be_written_over_several_lines() -> None:
@@ -121,7 +136,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["id", "fee", "owner", "a"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "fee", "owner", "any", "a"]), inner, max_size=3)
     ),
     max_leaves=6,
 )

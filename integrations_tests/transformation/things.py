@@ -1,5 +1,6 @@
 """A small entity and the shortest way from records to rows."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,3 +74,49 @@ def one(fields: dict[str, Any], record: Any, **more: Any) -> Any:
     if len(done.refused):
         return done.refused["reason"][0].as_py()
     return done.rows[next(iter(fields))][0].as_py()
+
+
+class No(str):
+    """Words that the reason against a value must hold."""
+
+
+def check(column: str, rule: Any, cases: Iterable[tuple[Any, Any]], **more: Any) -> None:
+    """Puts every value of a table through a rule, all in one batch: each must become what stands
+    beside it, whatever its neighbours are. Bytes are a value's JSON as it was sent.
+
+    A refused value must be named with its column. All that is wrong is shown at once.
+    """
+    cases = list(cases)
+    records = [
+        b'{"id":"%d","v":%s%s}'
+        % (n, v if isinstance(v, bytes) else msgspec.json.encode(v), _rest(more))
+        for n, (v, _) in enumerate(cases)
+    ]
+    done = transform({column: rule}, *records)
+    found: dict[str, Any] = dict(
+        zip(done.rows["source_id"].to_pylist(), done.rows[column].to_pylist(), strict=True)
+    )
+    # Of a record that is no JSON the key cannot be read: it is known by its bytes.
+    for record, reason in zip(
+        *(done.refused[c].to_pylist() for c in ("record", "reason")), strict=True
+    ):
+        found[str(records.index(record))] = No(reason)
+    wrong = [
+        f"{value!r}: {found[str(n)]!r}, not {becomes!r}"
+        for n, (value, becomes) in enumerate(cases)
+        if not _as_told(found[str(n)], becomes, column)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _rest(more: dict[str, Any]) -> bytes:
+    return b"".join(b',"%s":%s' % (k.encode(), msgspec.json.encode(v)) for k, v in more.items())
+
+
+def _as_told(found: Any, becomes: Any, column: str) -> bool:
+    if isinstance(becomes, No) or isinstance(found, No):
+        named = isinstance(found, No) and (
+            found.startswith((f"{column}: `v` ", "`v")) or "record" in found
+        )
+        return named and isinstance(becomes, No) and becomes in found
+    return type(found) is type(becomes) and bool(found == becomes)
