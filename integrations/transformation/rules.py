@@ -3,15 +3,27 @@
 A bare path (`customer_id: customer`) is the default rule of the column's type; a list is a chain.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Tag
+from typing_extensions import TypeAliasType
 
+from integrations.transformation.arithmetic import (
+    Absolute,
+    Add,
+    Divide,
+    Multiply,
+    Negate,
+    Round,
+    Subtract,
+)
 from integrations.transformation.chain import Chain, Link, Misfit, linked
+from integrations.transformation.combine import Coalesce, Concat, Default, Table
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.lookup import Lookup
 from integrations.transformation.money import MinorUnits
+from integrations.transformation.personal import Hash
 from integrations.transformation.rule import (
     BOOL,
     DATE,
@@ -26,7 +38,22 @@ from integrations.transformation.rule import (
     Rule,
     SourcePath,
 )
+from integrations.transformation.text_rules import (
+    BlankToNull,
+    Extract,
+    Lower,
+    Pad,
+    Prefix,
+    Replace,
+    Split,
+    StripZeros,
+    Suffix,
+    Title,
+    Trim,
+    Truncate,
+)
 from integrations.transformation.times import Date, EpochDate, EpochSeconds, Timestamp
+from integrations.transformation.units import Unit
 from integrations.transformation.values import (
     Boolean,
     Constant,
@@ -43,11 +70,6 @@ from integrations.transformation.values import (
 PATH = "path"
 CHAIN = "chain"
 """Tags of a bare path and of a list in pydantic's error locations."""
-
-_TYPES = (
-    "boolean, constant, date, decimal, enumeration, epoch_date, epoch_s, id_or_object, integer, "
-    "lookup, minor_units, number, python, string_map, text, timestamp, upper"
-)
 
 
 def _tag(value: Any) -> str | None:
@@ -68,24 +90,50 @@ def _several(rules: tuple[Any, ...]) -> tuple[Any, ...]:
 
 _Rules = (
     Annotated[SourcePath, Tag(PATH)]
+    | Annotated[Absolute, Tag("absolute")]
+    | Annotated[Add, Tag("add")]
+    | Annotated[BlankToNull, Tag("blank_to_null")]
     | Annotated[Boolean, Tag("boolean")]
+    | Annotated[Coalesce, Tag("coalesce")]
+    | Annotated[Concat, Tag("concat")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[Date, Tag("date")]
     | Annotated[Decimal, Tag("decimal")]
+    | Annotated[Default, Tag("default")]
+    | Annotated[Divide, Tag("divide")]
     | Annotated[Enumeration, Tag("enumeration")]
     | Annotated[EpochDate, Tag("epoch_date")]
     | Annotated[EpochSeconds, Tag("epoch_s")]
+    | Annotated[Extract, Tag("extract")]
+    | Annotated[Hash, Tag("hash")]
     | Annotated[IdOrObject, Tag("id_or_object")]
     | Annotated[Integer, Tag("integer")]
     | Annotated[Lookup, Tag("lookup")]
+    | Annotated[Lower, Tag("lower")]
     | Annotated[MinorUnits, Tag("minor_units")]
+    | Annotated[Multiply, Tag("multiply")]
+    | Annotated[Negate, Tag("negate")]
     | Annotated[Number, Tag("number")]
+    | Annotated[Pad, Tag("pad")]
+    | Annotated[Prefix, Tag("prefix")]
     | Annotated[PythonFunction, Tag("python")]
+    | Annotated[Replace, Tag("replace")]
+    | Annotated[Round, Tag("round")]
+    | Annotated[Split, Tag("split")]
     | Annotated[StringMap, Tag("string_map")]
+    | Annotated[StripZeros, Tag("strip_zeros")]
+    | Annotated[Subtract, Tag("subtract")]
+    | Annotated[Suffix, Tag("suffix")]
+    | Annotated[Table, Tag("table")]
     | Annotated[Text, Tag("text")]
     | Annotated[Timestamp, Tag("timestamp")]
+    | Annotated[Title, Tag("title")]
+    | Annotated[Trim, Tag("trim")]
+    | Annotated[Truncate, Tag("truncate")]
+    | Annotated[Unit, Tag("unit")]
     | Annotated[Upper, Tag("upper")]
 )
+_TYPES = ", ".join(get_args(member)[1].tag for member in get_args(_Rules)[1:])  # but for paths
 _KNOWN = Discriminator(
     _tag,
     custom_error_type="rule_type",
@@ -93,18 +141,25 @@ _KNOWN = Discriminator(
 )
 OneRule = Annotated[_Rules, _KNOWN]
 """A path or a rule."""
-FieldRule = Annotated[
-    _Rules
-    | Annotated[
-        tuple[OneRule, ...],
-        AfterValidator(_several),
-        Field(json_schema_extra={"minItems": 2}),
-        Tag(CHAIN),
+FieldRule = TypeAliasType(  # one definition, however many places refer to it
+    "FieldRule",
+    Annotated[
+        _Rules
+        | Annotated[
+            tuple[OneRule, ...],
+            AfterValidator(_several),
+            Field(json_schema_extra={"minItems": 2}),
+            Tag(CHAIN),
+        ],
+        _KNOWN,
     ],
-    _KNOWN,
-]
+)
 """What a file may write for a field: a path, a rule, or a list of rules, each taking what the one
 before it gives."""
+
+for _each in (Add, Coalesce, Concat, Divide, Multiply, Subtract):
+    # They are rules that are made of rules.
+    _each.model_rebuild(_types_namespace={"FieldRule": FieldRule})
 
 MomentRule = Annotated[
     Annotated[SourcePath, Tag(PATH)]

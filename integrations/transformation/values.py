@@ -16,6 +16,7 @@ from integrations.transformation.kinds import (
     STRING_MAP,
     Kind,
 )
+from integrations.transformation.literals import TYPED, Given, literal
 from integrations.transformation.rule import (
     BOOL,
     FLOAT,
@@ -132,11 +133,11 @@ class StringMap(FromOne):
 
 
 class Constant(Rule):
-    """The same value in every row."""
+    """The same value in every row; decimals, moments and days are written in quotes."""
 
     type: Literal["constant"]
-    value: bool | int | str
-    gives: ClassVar = (TEXT, INT, BOOL)
+    value: Given
+    gives: ClassVar = TYPED
 
     def reads(self) -> dict[str, Kind]:
         return {}
@@ -146,10 +147,14 @@ class Constant(Rule):
 
     def fits(self, wanted: pa.DataType) -> bool:
         """Whether the value is one of the column's type; 1 is no text."""
-        return {str: TEXT, int: INT, bool: BOOL}[type(self.value)] == wanted
+        try:
+            literal(self.value, wanted)
+        except ValueError:
+            return False
+        return True
 
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
-        return Coerced(repeat(self.value, wanted, rows))
+        return Coerced(repeat(literal(self.value, wanted), wanted, rows))
 
 
 def as_json(values: Array) -> Array:
