@@ -2,7 +2,11 @@
 
 import re
 
+import yaml
+
+from integrations.canonical.entity import Entity, Money, Text, column
 from integrations.connector_template.connector import read_connector
+from integrations.transformation.mapping import StreamMapping
 from integrations_tests import readme
 from integrations_tests.connector_template.florist import FLORIST, write
 
@@ -46,3 +50,25 @@ def test_the_entity_of_the_readme_loads(tmp_path) -> None:  # type: ignore[no-un
     folder = write(tmp_path / "florist", florist)
     (folder / "schema.py").write_text(model, encoding="utf-8")
     assert read_connector(folder).entities.keys() == {"payment", "voucher"}
+
+
+class Line(Entity):
+    """What the mapping of the README fills."""
+
+    price_excl_vat: Money = column("Price.")
+    balance: Money = column("Balance.")
+    line_total: Money = column("Total.")
+    weight: Money = column("Weight.", unit="kg")
+    name: Text = column("Name.")
+    vat_rate: Money = column("Rate.")
+    reference: Text = column("Reference.")
+    email: Text = column("Address.", personal=True)
+
+
+def test_the_mapping_of_the_readme_binds() -> None:
+    """Every rule that it shows fits its column."""
+    text = readme.FILE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(fields:.*?)```", text, re.DOTALL)
+    values = {"entity": "line", "key": "id", **yaml.safe_load(example)}
+    bound = StreamMapping.model_validate(values).bind(Line)
+    assert [field.column.name for field in bound.fields] == [one.name for one in Line.columns()]

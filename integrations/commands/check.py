@@ -159,7 +159,7 @@ def _try(stream: BoundStream, session: RestSession) -> int:
 def _transformer(stream: BoundStream) -> Transformer:
     """The stream's; what it looks up in is in the database, which else is left alone."""
     if not stream.mapping.needs:
-        return Transformer(stream.mapping)
+        return Transformer(stream.mapping, secrets=stream.secrets())
     with closing(open_store(Settings.find(create=True))) as connection:
         return lookups.transformer(stream, connection=connection)
 

@@ -13,11 +13,13 @@ from integrations.connector_template.config_schema import Connection, ConnectorC
 from integrations.connector_template.event_handler import ChangeFeed, Feeds
 from integrations.connector_template.mistakes import mistakes
 from integrations.connector_template.models import Defined, Models
+from integrations.connector_template.rule_secrets import rule_secrets
 from integrations.connector_template.source_file import read_yaml
 from integrations.connector_template.sync_handler import Stream
 from integrations.connector_template.transformer import Functions
 from integrations.errors import FixConfig, Mistake
 from integrations.names import NAME_RULE, StreamId, is_name
+from integrations.secrets import Secret
 from integrations.settings import CONNECTOR_FILE
 from integrations.storage.merge import Order
 from integrations.sync_state.windows import FullSync
@@ -36,6 +38,11 @@ class BoundStream:
     stream: Stream
     mapping: BoundMapping
     folder: Path | None = None
+
+    def secrets(self) -> Mapping[str, Secret]:
+        """Those that its rules need, as they are now; raises `FixConfig` where one is not there."""
+        names = self.mapping.secrets()
+        return rule_secrets(self.id, self.connection.secrets, names=names) if names else {}
 
     @property
     def feeds(self) -> tuple[str, ...]:

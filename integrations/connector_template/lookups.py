@@ -153,13 +153,15 @@ def _way(found: Edges, start: str, end: str) -> list[str]:
 
 
 def transformer(stream: "BoundStream", *, connection: psycopg.Connection[Any]) -> Transformer:
-    """The stream's transformer, with the tables in which it looks values up, as they are now.
+    """The stream's transformer, with the secrets of its rules and the tables in which it looks
+    values up, as they are now.
 
     Nothing is asked of the database where it needs none; else a transaction is open afterwards.
-    Raises StopStream for a table in which nothing can be looked up.
+    Raises StopStream for a table in which nothing can be looked up, FixConfig for a secret that is
+    not there.
     """
     read = {one: _read(stream.id, one, connection) for one in stream.mapping.needs}
-    return Transformer(stream.mapping, tables=read)
+    return Transformer(stream.mapping, tables=read, secrets=stream.secrets())
 
 
 def _read(stream: StreamId, needed: Needed, connection: psycopg.Connection[Any]) -> Pairs:

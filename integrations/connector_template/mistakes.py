@@ -136,18 +136,21 @@ def _same_names(streams: dict[str, Any], feeds: dict[str, Any]) -> Found:
 
 
 def _secrets(values: dict[str, Any]) -> Found:
-    needed = valid(AuthHandler, values.get("auth_handler"))
-    if needed is None:
+    auth = valid(AuthHandler, values.get("auth_handler"))
+    if auth is None:
         return
-    if not all(map(is_name, needed.secret_names())):
+    if not all(map(is_name, auth.secret_names())):
         # Not shown: somebody may have written the secret itself.
         yield ("auth_handler",), f"`auth_handler` takes names of secrets; a name: {NAME_RULE}"
         return
+    named = filter(is_name, transformer.secret_names(values.get("transformer")))
+    users = dict.fromkeys(named, "transformer")
+    users |= dict.fromkeys(auth.secret_names(), "auth_handler")
     for name, connection in part(values, "connections").items():
         at, given = ("connections", name), part(connection, "secrets").keys()
         if name == SANDBOX and given:
             yield (*at, "secrets"), "the sandbox makes its own secrets; name none here"
-        for secret in sorted(needed.secret_names() - given if name != SANDBOX else ()):
-            yield at, f"connection {name!r} lacks the secret {secret!r} that `auth_handler` uses"
-        for secret in sorted(given - needed.secret_names()):
+        for secret in sorted(users.keys() - given if name != SANDBOX else ()):
+            yield at, f"connection {name!r} lacks the secret {secret!r} that `{users[secret]}` uses"
+        for secret in sorted(given - users.keys()):
             yield (*at, "secrets", secret), f"no part of the connector uses the secret {secret!r}"

@@ -21,6 +21,8 @@ from integrations.transformation.mapping import BoundMapping, MappingErrors, Str
 
 Functions = Mapping[str, Function]
 FILE = "transformer.py"
+HASH = "hash"
+"""The rule that needs a secret."""
 
 
 def functions(folder: Path) -> dict[str, Function]:
@@ -55,6 +57,16 @@ class Unknown(dict[str, Function]):
 
     def __missing__(self, name: str) -> Function:
         return _absent
+
+
+def secret_names(given: Any) -> Iterator[str]:
+    """The secrets that the rules in a file's plain values name, wherever these stand."""
+    if isinstance(given, dict):
+        if given.get("type") == HASH and isinstance(given.get("secret"), str):
+            yield given["secret"]
+        given = list(given.values())
+    for one in given if isinstance(given, list) else ():
+        yield from secret_names(one)
 
 
 def bound(

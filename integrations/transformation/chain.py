@@ -4,9 +4,9 @@ Which type a value has between two rules is settled when the file is read, so th
 cannot take what comes is a mistake with its line, and never one of the data.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import PrivateAttr
@@ -52,7 +52,8 @@ def linked(
         onward: dict[pa.DataType, list[Link]] = {}
         for type_ in (taken for taken in rule.takes if taken in ways):
             for given in rule.gives_of(type_):
-                onward.setdefault(given, [*ways[type_], Link(rule, given)])
+                if given not in onward or given == type_:  # a value stays what it is where it can
+                    onward[given] = [*ways[type_], Link(rule, given)]
         if not onward:
             comes = f"what comes is {in_words(ways)}"
             raise Misfit(f"the rule {rule.name} takes {in_words(rule.takes)}; {comes}", number)
@@ -83,14 +84,22 @@ class Chain(Rule):
     def inner(self) -> tuple[Rule, ...]:
         return tuple(link.rule for link in self._links)
 
-    def using(self, functions: Mapping[Any, Any]) -> "Chain":
-        return Chain.of(Link(link.rule.using(functions), link.gives) for link in self._links)
+    def changed(self, change: Callable[[Rule], Rule]) -> "Chain":
+        return Chain.of(Link(change(link.rule), link.gives) for link in self._links)
+
+    def in_unit(self) -> str | None:
+        return next((unit for rule in reversed(self.inner()) if (unit := rule.in_unit())), None)
 
     def reads(self) -> dict[str, Kind]:
         return {path: kind for rule in self.inner() for path, kind in rule.reads().items()}
 
     def words(self) -> tuple[str, ...]:
-        return self._links[-1].rule.words()
+        found: tuple[str, ...] = ()
+        for rule in reversed(self.inner()):
+            found += rule.words()
+            if not (isinstance(rule, FromOne) and rule.passes):
+                break
+        return found
 
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
         first, *rest = self._links

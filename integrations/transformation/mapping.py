@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from integrations.names import NAME
+from integrations.secrets import Secret
 from integrations.transformation.chain import Misfit
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
@@ -21,6 +22,7 @@ from integrations.transformation.lookup import Lookup, Needed, Pairs, changed, l
 from integrations.transformation.missing import Decided, Missing
 from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
 from integrations.transformation.rules import FieldRule, settle
+from integrations.transformation.units import same
 from integrations.transformation.values import Constant
 
 if TYPE_CHECKING:
@@ -140,6 +142,16 @@ class BoundMapping:
         """The columns of which what is stored may have to stand."""
         return tuple(f.column.name for f in self.fields if f.missing and f.missing.keeps)
 
+    def secrets(self) -> frozenset[str]:
+        """The names of the connection's secrets that its rules need."""
+        parts = (part for field in self.fields for part in field.rule.every())
+        return frozenset(name for part in parts for name in part.secrets())
+
+    def keyed(self, secrets: Mapping[str, Secret]) -> "BoundMapping":
+        """The mapping with these secrets, ready to run."""
+        fields = (replace(field, rule=field.rule.keyed(secrets)) for field in self.fields)
+        return replace(self, fields=tuple(fields))
+
 
 class _Binding:
     """One mapping on its way to being bound, with the mistakes found so far."""
@@ -191,6 +203,7 @@ class _Binding:
         rule = self._settled(at, given, column.type, told=told)
         if rule is not None:
             self._words(at, column, rule)
+            self._unit(at, column, rule)
         return None if rule is None else self._ready(at, rule)
 
     def _settled(self, at: Path, given: Any, wanted: pa.DataType, *, told: str) -> Rule | None:
@@ -217,9 +230,15 @@ class _Binding:
             known = ", ".join(column.allowed)
             self._note(at, f"`{column.name}` is one of {known}; not {', '.join(strange)}")
 
+    def _unit(self, at: Path, column: "EntityColumn", rule: Rule) -> None:
+        unit = rule.in_unit()
+        if unit is not None and column.unit is not None and not same(unit, column.unit):
+            self._note(at, f"`{column.name}` is in {column.unit}; the rule gives {unit}")
+
     def _ready(self, at: Path, rule: Rule) -> Rule | None:
         """The rule with its function, once what it reads agrees with what others read."""
-        self._read(rule.reads(), at)
+        for part in rule.every():
+            self._read(part.reads(), at)
         calls = [part.call for part in rule.every() if isinstance(part, PythonFunction)]
         unknown = [call for call in calls if call not in self.functions]
         for call in unknown:
@@ -233,6 +252,8 @@ class _Binding:
                 rule = self._settled(at, given, TEXT, told="a key is text")
                 if rule is not None and any(lookups(rule)):
                     self._note(at, "a key is the record's own: what a lookup gives can change")
+                elif rule is not None and any(part.secrets() for part in rule.every()):
+                    self._note(at, "a key is the source's own: it takes no rule with a secret")
                 elif rule is not None and (ready := self._ready(at, rule)) is not None:
                     yield ready
             else:

@@ -5,11 +5,12 @@ A rule never fails on data: it marks the values that it cannot take, and the oth
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from integrations.secrets import Secret
 from integrations.transformation.arrow import Array
 from integrations.transformation.kinds import Kind
 
@@ -88,10 +89,12 @@ class Coerced:
 class Rule(BaseModel):
     """Base of the rules. `type` in a file names the rule, `from` the value's place in a record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built once, within the union: what a class alone costs, every process would pay for each.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     gives: ClassVar[tuple[pa.DataType, ...]]
     """The types of column that the rule can fill."""
+    _inner: "tuple[Rule, ...]" = PrivateAttr(default=())
 
     @property
     def name(self) -> str:
@@ -113,7 +116,17 @@ class Rule(BaseModel):
 
     def inner(self) -> "tuple[Rule, ...]":
         """The rules that a settled one is made of."""
-        return ()
+        return self._inner
+
+    def having(self, inner: "Iterable[Rule]") -> Self:
+        """The same rule, made of these."""
+        rule = self.model_copy()
+        rule._inner = tuple(inner)
+        return rule
+
+    def changed(self, change: "Callable[[Rule], Rule]") -> "Rule":
+        """The rule with those that it is made of changed."""
+        return self.having(map(change, self._inner)) if self._inner else self
 
     def every(self) -> "Iterator[Rule]":
         """The rule and all that it is made of."""
@@ -125,7 +138,19 @@ class Rule(BaseModel):
         """The rule with the functions of the connector's folder, where it calls one; raises
         `KeyError` where there is none of that name. Once it has them, it is given the tables that
         its lookups need in the same way."""
-        return self
+        return self.changed(lambda rule: rule.using(functions))
+
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the connection's secrets that the rule itself needs."""
+        return ()
+
+    def keyed(self, secrets: "Mapping[str, Secret]") -> "Rule":
+        """The rule with the secrets that it needs; raises `KeyError` where one is not there."""
+        return self.changed(lambda rule: rule.keyed(secrets))
+
+    def in_unit(self) -> str | None:
+        """The unit of what the rule gives, where it says one."""
+        return None
 
     def words(self) -> tuple[str, ...]:
         """Every word that the rule can give, where these are known beforehand; else empty."""
@@ -150,6 +175,8 @@ class FromOne(Rule):
     source: SourcePath | None = Field(default=None, alias="from")
     kind: ClassVar[Kind]
     takes: ClassVar[tuple[pa.DataType, ...]]
+    passes: ClassVar[bool] = False
+    """Whether what is not null comes out as it went in."""
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)

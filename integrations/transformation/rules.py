@@ -7,15 +7,27 @@ from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 from pydantic import AfterValidator, Discriminator, Field, Tag
+from typing_extensions import TypeAliasType
 
+from integrations.transformation.arithmetic import (
+    Absolute,
+    Add,
+    Divide,
+    Multiply,
+    Negate,
+    Round,
+    Subtract,
+)
 from integrations.transformation.booleans import Boolean
 from integrations.transformation.chain import Chain, Link, Misfit, linked
+from integrations.transformation.combine import Coalesce, Concat, Default, Table
 from integrations.transformation.durations import Duration
 from integrations.transformation.encoded import EncodedBytes
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.lookup import Lookup
 from integrations.transformation.money import MinorUnits
 from integrations.transformation.numbers import Decimal, Integer, Number, WrittenNumber
+from integrations.transformation.personal import Hash
 from integrations.transformation.rule import (
     BOOL,
     DATE,
@@ -31,6 +43,20 @@ from integrations.transformation.rule import (
     SourcePath,
 )
 from integrations.transformation.structured import Json, StringList, StringMap
+from integrations.transformation.text_rules import (
+    BlankToNull,
+    Extract,
+    Lower,
+    Pad,
+    Prefix,
+    Replace,
+    Split,
+    StripZeros,
+    Suffix,
+    Title,
+    Trim,
+    Truncate,
+)
 from integrations.transformation.times import (
     Date,
     EpochDate,
@@ -41,6 +67,7 @@ from integrations.transformation.times import (
     Timestamp,
 )
 from integrations.transformation.times_local import LocalDate, LocalTime
+from integrations.transformation.units import Unit
 from integrations.transformation.values import (
     Constant,
     Enumeration,
@@ -73,31 +100,56 @@ def _several(rules: tuple[Any, ...]) -> tuple[Any, ...]:
 
 _Rules = (
     Annotated[SourcePath, Tag(PATH)]
+    | Annotated[Absolute, Tag("absolute")]
+    | Annotated[Add, Tag("add")]
+    | Annotated[BlankToNull, Tag("blank_to_null")]
     | Annotated[Boolean, Tag("boolean")]
     | Annotated[EncodedBytes, Tag("bytes")]
+    | Annotated[Coalesce, Tag("coalesce")]
+    | Annotated[Concat, Tag("concat")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[Date, Tag("date")]
     | Annotated[Decimal, Tag("decimal")]
+    | Annotated[Default, Tag("default")]
+    | Annotated[Divide, Tag("divide")]
     | Annotated[Duration, Tag("duration")]
     | Annotated[Enumeration, Tag("enumeration")]
     | Annotated[EpochDate, Tag("epoch_date")]
     | Annotated[EpochMilliseconds, Tag("epoch_ms")]
     | Annotated[EpochSeconds, Tag("epoch_s")]
     | Annotated[EpochMicroseconds, Tag("epoch_us")]
+    | Annotated[Extract, Tag("extract")]
+    | Annotated[Hash, Tag("hash")]
     | Annotated[IdOrObject, Tag("id_or_object")]
     | Annotated[Integer, Tag("integer")]
     | Annotated[Json, Tag("json")]
     | Annotated[LocalDate, Tag("local_date")]
     | Annotated[LocalTime, Tag("local_time")]
     | Annotated[Lookup, Tag("lookup")]
+    | Annotated[Lower, Tag("lower")]
     | Annotated[MicrosoftDate, Tag("microsoft_date")]
     | Annotated[MinorUnits, Tag("minor_units")]
+    | Annotated[Multiply, Tag("multiply")]
+    | Annotated[Negate, Tag("negate")]
     | Annotated[Number, Tag("number")]
+    | Annotated[Pad, Tag("pad")]
+    | Annotated[Prefix, Tag("prefix")]
     | Annotated[PythonFunction, Tag("python")]
+    | Annotated[Replace, Tag("replace")]
+    | Annotated[Round, Tag("round")]
+    | Annotated[Split, Tag("split")]
     | Annotated[StringList, Tag("string_list")]
     | Annotated[StringMap, Tag("string_map")]
+    | Annotated[StripZeros, Tag("strip_zeros")]
+    | Annotated[Subtract, Tag("subtract")]
+    | Annotated[Suffix, Tag("suffix")]
+    | Annotated[Table, Tag("table")]
     | Annotated[Text, Tag("text")]
     | Annotated[Timestamp, Tag("timestamp")]
+    | Annotated[Title, Tag("title")]
+    | Annotated[Trim, Tag("trim")]
+    | Annotated[Truncate, Tag("truncate")]
+    | Annotated[Unit, Tag("unit")]
     | Annotated[Upper, Tag("upper")]
     | Annotated[Word, Tag("word")]
     | Annotated[WrittenNumber, Tag("written_number")]
@@ -112,18 +164,25 @@ _KNOWN = Discriminator(
 )
 OneRule = Annotated[_Rules, _KNOWN]
 """A path or a rule."""
-FieldRule = Annotated[
-    _Rules
-    | Annotated[
-        tuple[OneRule, ...],
-        AfterValidator(_several),
-        Field(json_schema_extra={"minItems": 2}),
-        Tag(CHAIN),
+FieldRule = TypeAliasType(  # one definition, however many places refer to it
+    "FieldRule",
+    Annotated[
+        _Rules
+        | Annotated[
+            tuple[OneRule, ...],
+            AfterValidator(_several),
+            Field(json_schema_extra={"minItems": 2}),
+            Tag(CHAIN),
+        ],
+        _KNOWN,
     ],
-    _KNOWN,
-]
+)
 """What a file may write for a field: a path, a rule, or a list of rules, each taking what the one
 before it gives."""
+
+for _each in (Add, Coalesce, Concat, Divide, Multiply, Subtract):
+    # They are rules that are made of rules.
+    _each.model_rebuild(_types_namespace={"FieldRule": FieldRule})
 
 _Moments = (
     Annotated[SourcePath, Tag(PATH)]

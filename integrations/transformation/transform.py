@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from integrations.errors import StopStream
+from integrations.secrets import Secret
 from integrations.storage.tables import KEEP
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
 from integrations.transformation.deletions import NONE, Deletions, ascending
@@ -65,13 +66,17 @@ class Transformed:
 
 
 class Transformer:
-    """A bound mapping, made ready to run over batches."""
+    """A bound mapping, made ready to run over batches, with the `secrets` that its rules need."""
 
     def __init__(
-        self, bound: BoundMapping, *, tables: Mapping[Needed, Pairs] = MappingProxyType({})
+        self,
+        bound: BoundMapping,
+        *,
+        tables: Mapping[Needed, Pairs] = MappingProxyType({}),
+        secrets: Mapping[str, Secret] = MappingProxyType({}),
     ) -> None:
         """`tables` are those that the mapping needs, one for each of `bound.needs`."""
-        bound = bound.knowing(tables)
+        bound = bound.knowing(tables).keyed(secrets)
         self._bound = bound
         self._parser = Parser(bound.paths)
         self._keys = KeyReader(bound.key, bound.paths)

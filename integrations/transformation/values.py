@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from integrations.transformation.arrow import Array, array, pc, repeat
 from integrations.transformation.json_text import scalars
 from integrations.transformation.kinds import ID_OR_OBJECT, STRING, VALUE, Kind
-from integrations.transformation.rule import BOOL, INT, TEXT, Coerced, Columns, FromOne, Rule
+from integrations.transformation.literals import TYPED, Given, literal
+from integrations.transformation.rule import INT, TEXT, Coerced, Columns, FromOne, Rule
 
 
 class Text(FromOne):
@@ -99,11 +100,11 @@ class IdOrObject(FromOne):
 
 
 class Constant(Rule):
-    """The same value in every row."""
+    """The same value in every row; decimals, moments and days are written in quotes."""
 
     type: Literal["constant"]
-    value: bool | int | str
-    gives: ClassVar = (TEXT, INT, BOOL)
+    value: Given
+    gives: ClassVar = TYPED
 
     def reads(self) -> dict[str, Kind]:
         return {}
@@ -113,7 +114,11 @@ class Constant(Rule):
 
     def fits(self, wanted: pa.DataType) -> bool:
         """Whether the value is one of the column's type; 1 is no text."""
-        return {str: TEXT, int: INT, bool: BOOL}[type(self.value)] == wanted
+        try:
+            literal(self.value, wanted)
+        except ValueError:
+            return False
+        return True
 
     def apply(self, columns: Columns, *, wanted: pa.DataType, rows: int) -> Coerced:
-        return Coerced(repeat(self.value, wanted, rows))
+        return Coerced(repeat(literal(self.value, wanted), wanted, rows))

@@ -9,7 +9,16 @@ from pathlib import Path
 from integrations_tests.benchmarks import definitions, hourly, many
 from integrations_tests.conftest import make_settings
 
-ELSEWHERE = ("zeep", "boto3", "botocore", "paramiko", "uvicorn", "dagster_webserver", "playwright")
+ELSEWHERE = (
+    "zeep",
+    "boto3",
+    "botocore",
+    "paramiko",
+    "uvicorn",
+    "dagster_webserver",
+    "playwright",
+    "pint",
+)
 """Heavy, and of no use to a run of a REST stream."""
 START = date(2026, 1, 1)
 

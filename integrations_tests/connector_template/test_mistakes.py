@@ -156,7 +156,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
         ],
     ),
     "an unknown rule": (
-        ("status_raw: state", "status_raw: {type: lower, from: state}"),
+        ("status_raw: state", "status_raw: {type: lowr, from: state}"),
         [(28, f"`transformer.orders.fields.status_raw`: {RULES}")],
     ),
     "a rule that gives another type": (
@@ -166,6 +166,84 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     "a rule without its settings": (
         ("amount: total", "amount: {type: minor_units, from: total}"),
         [(25, "`transformer.orders.fields.amount.currency` is missing")],
+    ),
+    "a unit of another dimension": (
+        ("amount: total", "amount: [total, {type: unit, is: g, to: cm}]"),
+        [(25, "'g' does not become 'cm': they measure mass and length")],
+    ),
+    "a unit that the column does not have": (
+        ("amount: total", "amount:\n        - total\n        - {type: unit, is: g, to: kg}"),
+        [(25, "`amount` is in currency; the rule gives kg")],
+    ),
+    "a number that is not exact": (
+        ("amount: total", "amount: [total, {type: divide, by: 1.21, digits: 2, rounding: up}]"),
+        [
+            (
+                25,
+                "`transformer.orders.fields.amount.1.by`: write the number in quotes, "
+                '"1.21": without them it is not exact',
+            )
+        ],
+    ),
+    "a division without rounding": (
+        ("amount: total", 'amount:\n        - total\n        - {type: divide, by: "1.21"}'),
+        [
+            (27, "`transformer.orders.fields.amount.1.digits` is missing"),
+            (27, "`transformer.orders.fields.amount.1.rounding` is missing"),
+        ],
+    ),
+    "a pattern that is none": (
+        ("status_raw: state", "status_raw: [state, {type: replace, pattern: '(', with: ''}]"),
+        [
+            (
+                28,
+                "`transformer.orders.fields.status_raw.1.pattern`: the pattern is none of RE2: "
+                "missing ): (",
+            )
+        ],
+    ),
+    "a rule of another type within a rule": (
+        (
+            "amount: total",
+            "amount:\n          type: coalesce\n          of:\n          - total\n"
+            "          - {type: upper, from: sum}",
+        ),
+        [(29, "an exact decimal is wanted, which the rule upper does not give")],
+    ),
+    "a rule that cannot take what comes": (
+        ("amount: total", "amount:\n        - {type: text, from: total}\n        - {type: negate}"),
+        [
+            (
+                27,
+                "the rule negate takes an exact decimal, a whole number or a floating-point "
+                "number; what comes is text",
+            )
+        ],
+    ),
+    "a code of another type": (
+        ("amount: total", "amount: {type: table, from: total, map: {a: 1, b: x}}"),
+        [(25, "'x' is not an exact decimal")],
+    ),
+    "a hash whose secret no connection has": (
+        ("email: email", "email: {type: hash, from: email, secret: pepper}"),
+        [(5, "connection 'main' lacks the secret 'pepper' that `transformer` uses")],
+    ),
+    "a hash whose secret is no name": (
+        ("email: email", f"email: {{type: hash, from: email, secret: {HIDDEN}}}"),
+        [
+            (
+                33,
+                "`transformer.buyers.fields.email.secret`: string should have at most 24 "
+                "characters",
+            ),
+        ],
+    ),
+    "a key that is hashed": (
+        (
+            "key: number\n      fields: {name",
+            "key: {type: hash, from: number, secret: word}\n      fields: {name",
+        ),
+        [(32, "a key is the source's own: it takes no rule with a secret")],
     ),
     "an unknown entity": (
         ("entity: customer", "entity: custmer"),
@@ -253,6 +331,10 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (5, "connection 'main' lacks the secret 'word' that `auth_handler` uses"),
             (5, "no part of the connector uses the secret 'wort'"),
         ],
+    ),
+    "a secret that nothing uses": (
+        ("word: {env: FLORIST_WORD}", "word: {env: FLORIST_WORD}, pepper: {env: PEPPER}"),
+        [(5, "no part of the connector uses the secret 'pepper'")],
     ),
     "a secret from nowhere": (
         ("{env: FLORIST_WORD}", "{evn: FLORIST_WORD}"),

@@ -210,7 +210,8 @@ def test_an_unknown_rule_is_answered_with_those_there_are() -> None:
 def test_the_json_schema_knows_paths_and_rules() -> None:
     """Editors complete both spellings of a field and of a key."""
     schema = StreamMapping.model_json_schema()
-    field = schema["properties"]["fields"]["additionalProperties"]["oneOf"]
+    assert schema["properties"]["fields"]["additionalProperties"] == {"$ref": "#/$defs/FieldRule"}
+    field = schema["$defs"]["FieldRule"]["oneOf"]
     assert {"type": "string"}.items() <= field[0].items()
     assert {"$ref": "#/$defs/MinorUnits"} in field
     assert "from" in schema["$defs"]["MinorUnits"]["properties"]
