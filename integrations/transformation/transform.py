@@ -27,7 +27,7 @@ from integrations.transformation.refusals import Refusals
 from integrations.transformation.rule import BOOL, INT, JSON, TEXT, TIMESTAMP, Bad, Columns
 from integrations.transformation.times import moments
 from integrations.transformation.transformed import FILTERED, ROW, Transformed
-from integrations.transformation.units import Done, UnitTransformer, together
+from integrations.transformation.apart import Done, UnitTransformer, together
 from integrations.transformation.values import IdOrObject, Text, Word
 from integrations.transformation.where import passing
 
