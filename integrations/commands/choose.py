@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -70,6 +70,18 @@ def one(found: Iterable[Reader], name: str) -> Reader:
     return selected(found, (name,))[0]
 
 
+def read_itself(found: Iterable[Reader], name: str) -> Reader:
+    """The same where it is read by itself: a child stream has no position of its own."""
+    reader = one(found, name)
+    if isinstance(reader, BoundStream) and reader.parent is not None:
+        raise FixConfig(
+            f"it is read with {reader.source}, and has no position of its own",
+            where=name,
+            todo=f"Name {reader.source}.",
+        )
+    return reader
+
+
 def selected(found: Iterable[Reader], select: tuple[str, ...]) -> list[Reader]:
     """The streams that SELECT names; raises `FixConfig` for a name that matches none."""
     every = list(found)
@@ -81,6 +93,16 @@ def selected(found: Iterable[Reader], select: tuple[str, ...]) -> list[Reader]:
             raise FixConfig(f"nothing is called {name!r}", todo=f"There are: {known}")
         chosen += [stream for stream in matching if stream not in chosen]
     return chosen
+
+
+def roots(chosen: Iterable[Reader], every: Iterable[BoundStream | BoundFeed]) -> list[Reader]:
+    """What has to be read for what was chosen: a child stream is read with its parent."""
+    known = {one.id: one for one in every}
+    found: dict[StreamId, Any] = {}
+    for one in chosen:
+        root = one.source if isinstance(one, BoundStream) else one.id
+        found[root] = one if root == one.id else known[root]
+    return list(found.values())
 
 
 def choice(
@@ -132,23 +154,27 @@ def in_order(found: Iterable[BoundStream | BoundFeed]) -> list[BoundStream | Bou
     values up, and before a feed what its streams look up in. Else feeds go first, since one that
     has missed events makes windows due."""
     every = list(found)
-    streams = {one.id: one for one in every if isinstance(one, BoundStream)}
+    streams = [one for one in every if isinstance(one, BoundStream)]
     feeds = [one for one in every if isinstance(one, BoundFeed)]
+    filled_by = {one.id: stream for stream in streams for one in stream.family}
     ordered: dict[StreamId, BoundStream | BoundFeed] = {}
+    begun: set[StreamId] = set()
 
     def put(stream: BoundStream) -> None:
-        for other in stream.looks_up:
-            if other in streams and other not in ordered:
-                put(streams[other])
+        begun.add(stream.id)  # streams wait for no circle, but with their children they may be one
+        for other in (other for one in stream.family for other in one.looks_up):
+            if other in filled_by and filled_by[other].id not in begun:
+                put(filled_by[other])
         ordered[stream.id] = stream
 
     for stream in (to for feed in feeds for to in feed.routes.values()):
         for other in stream.looks_up:
-            if other in streams:
-                put(streams[other])
+            if other in filled_by:
+                put(filled_by[other])
     ordered |= {feed.id: feed for feed in feeds}
-    for stream in streams.values():
-        put(stream)
+    for stream in streams:
+        if stream.id not in begun:
+            put(stream)
     return list(ordered.values())
 
 

@@ -110,7 +110,7 @@ def _minute(moment: datetime | None) -> str | None:
 def set_to(name: str, value: str, *, yes: bool) -> int:
     """Sets what is read by cursor to a position; gives the exit status."""
     settings = Settings.find()
-    reader = choose.one(choose.readers(settings), name)
+    reader = choose.read_itself(choose.readers(settings), name)
     rewinding.settable(reader, value)
     with closing(open_store(settings)) as connection:
         was = positions.at(connection, reader.id)
@@ -133,7 +133,7 @@ def set_to(name: str, value: str, *, yes: bool) -> int:
 def rewind(name: str, *, to: datetime | None, yes: bool) -> int:
     """Has a stream or feed read again; gives the exit status."""
     settings = Settings.find()
-    reader = choose.one(choose.readers(settings), name)
+    reader = choose.read_itself(choose.readers(settings), name)
     since = rewinding.begins(reader, to, now=now())
     with closing(open_store(settings)) as connection:
         _warn(*_meaning(reader, since))

@@ -27,7 +27,8 @@ def repartition(select: tuple[str, ...], *, yes: bool, as_json: bool) -> int:
     from integrations.orchestration.repartition import show
 
     settings = Settings.find()
-    chosen = choose.selected(choose.streams(settings), select)
+    streams = choose.streams(settings)
+    chosen = choose.roots(choose.selected(streams, select), streams)
     with closing(open_store(settings)) as connection:
         plans = [plan(stream, connection=connection, now=now()) for stream in chosen]
         connection.rollback()

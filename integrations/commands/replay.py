@@ -104,7 +104,8 @@ def _streams(settings: Settings, select: tuple[str, ...]) -> list[BoundStream]:
                     where=name,
                     todo=f"Replay {', '.join(routed)}.",
                 )
-    return [one for one in chosen if isinstance(one, BoundStream)]
+    streams = [one for one in chosen if isinstance(one, BoundStream)]
+    return choose.roots(streams, choose.streams(settings))
 
 
 def _planned(
@@ -157,11 +158,12 @@ def _outcomes(
         defs = build(found, added=added)
         for one in planned:
             bar.at(str(one.stream.id))
-            yield execute(
+            outcome = execute(
                 one, defs, instance,
                 accept=asked.accept, replay=True, rebuild=asked.rebuild,
                 on_window=lambda _: bar.step(),
             )  # fmt: skip
+            yield from outcome.parts()
             bar.settle(one.windows)
 
 

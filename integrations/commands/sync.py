@@ -74,7 +74,8 @@ def say(line: str, *, style: str = "") -> None:
 
 def _run(settings: Settings, chosen: list[Reader], wanted: Wanted, *, as_json: bool) -> int:
     """Plans, runs and shows."""
-    planned = plan(choose.in_order(chosen), wanted, StoreResource(), now=now())
+    chosen = choose.in_order(choose.roots(chosen, choose.readers(settings)))
+    planned = plan(chosen, wanted, StoreResource(), now=now())
     if wanted.begin or wanted.end:
         _tell_left_out(planned, wanted)
     outcomes: list[Outcome] = []
@@ -113,7 +114,8 @@ def _outcomes(
     """Runs one after the other; what a stream's failure leaves undone is its own."""
     if not any(one.stretches for one in planned) and not _runs_left():
         # Then Dagster need not even be loaded.
-        yield from (Outcome(one.stream) for one in planned)
+        for one in planned:
+            yield from Outcome(one.stream).parts()
         return
     with (
         stack.instance() as instance,
@@ -130,7 +132,7 @@ def _outcomes(
                 accept=wanted.accept, full=wanted.full, on_window=lambda _: bar.step(),
             )  # fmt: skip
             bar.settle(one.windows)
-            yield outcome
+            yield from outcome.parts()
 
 
 def _planned_anew(planned: list[Planned], wanted: Wanted, bar: console.Bar) -> Iterator[Planned]:

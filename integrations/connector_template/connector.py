@@ -15,7 +15,7 @@ from integrations.connector_template.mistakes import mistakes
 from integrations.connector_template.models import Defined, Models
 from integrations.connector_template.rule_secrets import rule_secrets
 from integrations.connector_template.source_file import read_yaml
-from integrations.connector_template.sync_handler import Stream
+from integrations.connector_template.sync_handler import ChildStream, Stream
 from integrations.connector_template.transformer import Functions
 from integrations.errors import FixConfig, Mistake
 from integrations.names import NAME_RULE, StreamId, is_name
@@ -30,7 +30,11 @@ from integrations.transformation.mapping import BoundMapping
 @dataclass(frozen=True)
 class BoundStream:
     """A stream of one connection, with all that its sync needs to know; `folder` is where its file
-    is, None where it has none."""
+    is, None where it has none.
+
+    A child stream is read as its parent is, and `stream` is the parent's; that one knows its
+    `children`, who know it without them.
+    """
 
     id: StreamId
     config: ConnectorConfig
@@ -38,6 +42,18 @@ class BoundStream:
     stream: Stream
     mapping: BoundMapping
     folder: Path | None = None
+    parent: "BoundStream | None" = None
+    children: tuple["BoundStream", ...] = ()
+
+    @property
+    def source(self) -> StreamId:
+        """The stream whose landings hold its records."""
+        return self.parent.id if self.parent else self.id
+
+    @property
+    def family(self) -> "tuple[BoundStream, ...]":
+        """The stream and its children, which are loaded together."""
+        return (self, *self.children)
 
     def secrets(self) -> Mapping[str, Secret]:
         """Those that its rules need, as they are now; raises `FixConfig` where one is not there."""
@@ -71,9 +87,11 @@ class BoundStream:
         """
         sync, fed = self.stream.sync, bool(self.feeds)
         absence = isinstance(sync, FullSync) and sync.deletes == "absence"
+        related = self.parent is not None or bool(self.children)
+        deletes = self.mapping.deleted is not None or bool(self.mapping.mapping.where)
         return Order(
             slack_s=self.connection.slack_s if fed else 0.0,
-            restamp=fed or absence or self.mapping.deleted is not None,
+            restamp=fed or absence or deletes or related,
         )
 
 
@@ -104,12 +122,19 @@ class Connector:
         return {one.entity.entity_name(): one.entity for one in self.mappings.values()}
 
     def streams(self) -> Iterator[BoundStream]:
-        """Every stream of every connection."""
+        """Every stream of every connection, each followed by its children."""
         for connection, account in self.config.connections.items():
             for name, stream in self.config.sync_handler.streams.items():
-                id_ = StreamId(self.name, connection, name)
-                mapping = self.mappings[name]
-                yield BoundStream(id_, self.config, account, stream, mapping, self.folder)
+                if isinstance(stream, Stream):
+                    id_, mapping = StreamId(self.name, connection, name), self.mappings[name]
+                    alone = BoundStream(id_, self.config, account, stream, mapping, self.folder)
+                    yield from replace(alone, children=tuple(self._children(alone))).family
+
+    def _children(self, parent: BoundStream) -> Iterator[BoundStream]:
+        for name, stream in self.config.sync_handler.streams.items():
+            if isinstance(stream, ChildStream) and stream.of == parent.id.stream:
+                id_ = replace(parent.id, stream=name)
+                yield replace(parent, id=id_, mapping=self.mappings[name], parent=parent)
 
     def feeds(self) -> Iterator[BoundFeed]:
         """Every feed of every connection."""
@@ -165,7 +190,8 @@ def _functions(folder: Path) -> tuple[Functions, list[Mistake]]:
 
 def connector(folder: Path, config: ConnectorConfig) -> Connector:
     """A config that has no mistakes, as a connector."""
-    bound = transformer.bound(
-        config.transformer, transformer.functions(folder), models=Models(folder)
-    )
+    streams = config.sync_handler.streams.items()
+    parents = {name: one.of for name, one in streams if isinstance(one, ChildStream)}
+    own, models = transformer.functions(folder), Models(folder)
+    bound = transformer.bound(config.transformer, own, models=models, parents=parents)
     return Connector(folder.name, folder, config, bound)

@@ -142,7 +142,7 @@ class _Replay:
         if not isinstance(sync, WindowSync):
             return [None]
         until = self._clock() + LENGTH[sync.cadence]
-        landed = {one.window for one in self._zone.every(self._stream.id)}
+        landed = {one.window for one in self._zone.every(self._stream.source)}
         every = sync.windows(self._stream.connection.begins_at, until)
         return [window for window in every if window in landed]
 

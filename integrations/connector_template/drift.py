@@ -16,7 +16,8 @@ from integrations.errors import FixConfig
 from integrations.names import Window
 from integrations.settings import CONNECTOR_FILE
 from integrations.storage import fields, positions
-from integrations.transformation.mapping import BoundField, BoundMapping
+from integrations.transformation.describe import source_path
+from integrations.transformation.mapping import BoundField
 from integrations.transformation.shape import Change, Shape
 
 _TOLD = 20
@@ -38,9 +39,14 @@ class Drift:
     broken: str = ""
 
 
-def shape_of(mapping: BoundMapping) -> Shape:
-    """An empty shape for records of a mapping; what is read as a whole is not looked into."""
-    return Shape(path for path, kind in mapping.paths.items() if kind.render is not None)
+def shape_of(stream: BoundStream) -> Shape:
+    """An empty shape for records of a stream; what is read as a whole is not looked into."""
+    return Shape(
+        source_path(one.mapping, path)
+        for one in stream.family
+        for path, kind in one.mapping.paths.items()
+        if kind.render is not None
+    )
 
 
 def judged(
@@ -55,12 +61,17 @@ def judged(
     the mapping of a column does not know."""
     changes = shape.changes(fields.known(connection, stream.id))
     gone = [one.path for one in changes if one.what == "gone"]
-    lost = [path for path in gone if any(map(_empties, _fields(stream.mapping, path)))]
+    lost = [path for path in gone if any(_empties(one) for _, one in _fields(stream, path))]
     broken = ""
     if lost and _newest(stream, window, connection=connection):
         names = ", ".join(f"`{path}`" for path in lost)
         broken = f"{names} vanished from all records, and columns are made from it"
     return Drift(tuple(_lines(stream, changes, strange)), broken)
+
+
+def of_words(stream: BoundStream, strange: Mapping[str, Mapping[str, int]]) -> Drift:
+    """What is news of a child stream: its fields are told with its parent's."""
+    return Drift(tuple(_lines(stream, [], strange)))
 
 
 def note(
@@ -82,11 +93,14 @@ def _newest(
     return all(one.window is None or one.window.start <= window.start for one in loaded)
 
 
-def _fields(mapping: BoundMapping, path: str) -> Iterator[BoundField]:
-    """The columns that are made from a field of the source, or from one within it."""
-    for field in mapping.fields:
-        if any(f"{read}.".startswith(f"{path}.") for read in field.rule.reads()):
-            yield field
+def _fields(stream: BoundStream, path: str) -> Iterator[tuple[BoundStream, BoundField]]:
+    """The columns that are made from a field of the source, or from one within it: the stream's
+    own, and those of its children."""
+    for one in stream.family:
+        for field in one.mapping.fields:
+            read = (source_path(one.mapping, path) for path in field.rule.reads())
+            if any(f"{found}.".startswith((f"{path}.", f"{path}[]")) for found in read):
+                yield one, field
 
 
 def _empties(field: BoundField) -> bool:
@@ -101,8 +115,8 @@ def _lines(
         said = _WORDS[change.what].format(
             path=f"`{change.path}`", types=" or ".join(change.types), share=change.share
         )
-        columns = [one.column.name for one in _fields(stream.mapping, change.path)]
-        places = "; ".join(f"{name} is made from it{_place(stream, name)}" for name in columns)
+        names = [(one, field.column.name) for one, field in _fields(stream, change.path)]
+        places = "; ".join(f"{name} is made from it{_place(one, name)}" for one, name in names)
         yield f"{said}; {places or 'nothing reads it'}"
     if len(changes) > _TOLD:
         yield f"and {len(changes) - _TOLD} more: `SELECT * FROM integrations.fields` has all"

@@ -14,20 +14,20 @@ from integrations.sync_state.windows import FullSync, WindowSync, stretches
 def due(
     stream: BoundStream, connection: psycopg.Connection[Any], *, now: datetime
 ) -> list[list[Window]]:
-    """The unbroken stretches of due windows, oldest first.
+    """The unbroken stretches of due windows, oldest first; of a child those of its parent.
 
     A stream without windows gives one empty stretch when it is due; nothing due gives none.
     """
     sync = stream.stream.sync
     if isinstance(sync, WindowSync):
-        committed = positions.committed(connection, stream.id).values()
+        committed = positions.committed(connection, stream.source).values()
         pulled = {one.window: one.pulled_at for one in committed if one.window is not None}
         return stretches(sync.due(stream.connection.begins_at, now, pulled=pulled))
     if isinstance(sync, FullSync):
-        last = positions.at(connection, stream.id)
+        last = positions.at(connection, stream.source)
         # A replay or a retry commits late what was read early: how old the rows are says the pull.
         return [[]] if sync.due(last.pulled_at if last else None, now) else []
-    return [[]] if sync.due(_checked_at(stream.id, connection), now) else []
+    return [[]] if sync.due(_checked_at(stream.source, connection), now) else []
 
 
 def feed_due(feed: BoundFeed, connection: psycopg.Connection[Any], *, now: datetime) -> bool:

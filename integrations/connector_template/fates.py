@@ -23,7 +23,7 @@ from integrations.sync_state.windows import FullSync
 from integrations.transformation.transform import PULL, PUSH
 
 ABSENT = "absent_deleted"
-_WRITTEN = ("inserted", "updated", "unchanged", "stale", "deleted")
+_WRITTEN = ("inserted", "updated", "unchanged", "stale", "deleted", "filtered")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,9 @@ class Fates:
         mine = next(filter(self._is_entrys, self.statements), None)
         if mine is None:
             rank = PUSH if entry.feed else PULL
-            mine = self._finder.retried(entry.raw, said_at=entry.said_at, rank=rank)
+            mine = self._finder.retried(
+                entry.raw, said_at=entry.said_at, rank=rank, rule=entry.rule
+            )
             self.statements.append(mine)
         self._load(line, [mine])
 

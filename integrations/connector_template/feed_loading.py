@@ -1,6 +1,6 @@
 """Loading a feed's landing: each stream's part by the stream's own mapping, all in one commit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from integrations.connector_template import loading, lookups
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
+from integrations.names import StreamId
 from integrations.storage import fetched, positions
 from integrations.storage.feed_load import FeedLoad
 from integrations.storage.fetched import Fetched
@@ -24,7 +25,8 @@ from integrations.storage.transaction import Transaction
 from integrations.transformation.arrow import Array, array, pc
 from integrations.transformation.events import Lane, Routed
 from integrations.transformation.refusals import SCHEMA
-from integrations.transformation.transform import DELETE, PUSH, Transformed, Transformer
+from integrations.transformation.transform import DELETE, PUSH, Transformer
+from integrations.transformation.transformed import Transformed
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,12 @@ class Part:
         self._buried: set[str] = set()
         self._gone: set[str] = set()
 
-    def add_pulled(self, batch: Batch) -> None:
+    def add_pulled(self, batch: Batch, manifest: Manifest) -> None:
         """Stages records that were pulled."""
         self.units += len(batch.records)
-        self._stage(self._transformer.run(batch.records, seen_at=batch.seen_at))
+        for result in self._transformer.pieces(batch.records, seen_at=batch.seen_at):
+            self._stage(result)
+            self.found.in_window += loading.in_window(self.stream, manifest, result.rows)
 
     def lend(self, batch: Batch) -> None:
         """Stages what a later landing has taken the place of, for values that are kept. What cannot
@@ -145,12 +149,13 @@ class Part:
             self._stage(result)
             self._hints -= result.received
 
-    def judged(self, entry: LedgerEntry, *, accept: bool) -> LedgerEntry:
-        """The stream's line, with what was received and whether that may be loaded."""
+    def judged(self, entry: LedgerEntry, *, accept: bool, broken: str = "") -> LedgerEntry:
+        """The stream's line, with what was received and whether that may be loaded; `broken` says
+        why else not."""
         nothing = pa.table({})
         self.load.stage(nothing, received=self._hints, repeated=self._hints)
         self.found.received += self._hints
-        entry = self.load.judged(replace(entry, records=self.units), accept=accept)
+        entry = self.load.judged(replace(entry, records=self.units), accept=accept, broken=broken)
         return entry if accept else self._braked(entry)
 
     def _braked(self, entry: LedgerEntry) -> LedgerEntry:
@@ -167,7 +172,7 @@ class Part:
 
     def _stage(self, result: Transformed) -> None:
         self.found.add(result)
-        self.load.stage(result.rows, refused=result.refused, received=result.received)
+        loading.staged(self.load, result)
 
 
 def spoken(transformer: Transformer, lane: Lane) -> Iterator[Transformed]:
@@ -270,15 +275,15 @@ def _settled(
     first = own.judged(draft, routed=lines.values(), accept=run.accept)
     blocked = [line.stream for line in (first, *lines.values()) if line.status == "blocked"]
     said = Said(at=manifest.said_at, feed=feed.id.stream)
-    entries = [own.settled(_held(first, blocked))]
+    entries = [own.settled(held(first, blocked))]
     for name, part in parts.items():
-        line = _held(lines[name], blocked)
+        line = held(lines[name], blocked)
         settle = part.load.blocked if blocked else part.load.settled
         entries.append(settle(line, said=said))
     return entries
 
 
-def _held(line: LedgerEntry, blocked: list[Any]) -> LedgerEntry:
+def held(line: LedgerEntry, blocked: Sequence[StreamId]) -> LedgerEntry:
     """The line of a stream whose sibling is blocked: what was said with it has to wait too."""
     if not blocked or line.status == "blocked":
         return line

@@ -23,6 +23,7 @@ from integrations.connector_template.run import KEPT, Clock, Run
 from integrations.names import StreamId, Window
 from integrations.redaction import redact
 from integrations.storage import ledger, positions
+from integrations.storage.children import Parent
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry, Status
 from integrations.storage.loader import Load, Said
@@ -33,19 +34,22 @@ from integrations.storage.transaction import Transaction, translated
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.shape import Shape
-from integrations.transformation.transform import Transformed
+from integrations.transformation.transformed import FILTERED, Transformed
 
 
 @dataclass
 class Checked:
     """What the canonical layer said of a landing: counts, rows for a preview, and per (field, rule)
-    how many records it refused, with one of the reasons. `shape` is what the records look like,
-    `strange` the words that the mapping of a column does not know, `drift` what of it is news."""
+    how many records it refused, with one of the reasons; and the same of the child streams. `shape`
+    is what the records look like, `strange` the words that the mapping of a column does not know,
+    `drift` what of it is news."""
 
     received: int = 0
     refused: int = 0
     in_window: int = 0
+    filtered: int = 0
     preview: pa.Table | None = None
+    children: list["Child"] = field(default_factory=list)
     reasons: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     shape: Shape | None = None
     strange: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -60,8 +64,12 @@ class Checked:
         """Counts a batch."""
         self.received += part.received
         self.refused += part.refused.num_rows
-        if self.preview is None and part.rows.num_rows:
-            self.preview = part.rows.slice(0, 10)
+        rows, self.filtered = part.rows, self.filtered + part.filtered
+        if FILTERED in rows.column_names:
+            rows = rows.filter(pc.invert(pc.field(FILTERED)))
+            self.filtered += len(part.rows) - len(rows)
+        if self.preview is None and rows.num_rows:
+            self.preview = rows.slice(0, 10)
         self.refuse(part.refused)
         for column, words in part.strange.items():
             self.strange[column].update(words)
@@ -76,8 +84,32 @@ class Checked:
             self.reasons[place] = (count + row["reason_count"], example)
 
     def status(self, *, accept: bool) -> Status:
-        """What a load of it would say, by the same limits: ok, warn or blocked."""
-        return ledger.judged(self.refused, received=self.received, accept=accept)
+        """What a load of it would say, by the same limits: ok, warn or blocked. Children that
+        would be blocked block it too."""
+        said = ledger.judged(self.refused, received=self.received, accept=accept)
+        children = (one.found.status(accept=accept) for one in self.children)
+        return "blocked" if "blocked" in children else said
+
+
+@dataclass(frozen=True)
+class Child:
+    """What was said of a child stream, and its ledger line where it was loaded."""
+
+    stream: BoundStream
+    found: Checked
+    entry: LedgerEntry | None = None
+
+
+def staged(load: Load, result: Transformed) -> None:
+    """Stages what was transformed, with its counts."""
+    load.stage(
+        result.rows,
+        refused=result.refused,
+        received=result.received,
+        filtered=result.filtered,
+        records=result.records,
+        said=result.said,
+    )
 
 
 def transformed(
@@ -92,12 +124,12 @@ def transformed(
     transformer = lookups.transformer(stream, connection=connection)
     for batch in zone.batches(manifest):
         sys.audit("integrations.transforming", str(stream.id))
-        result = transformer.run(batch.records, seen_at=batch.seen_at)
-        found.add(result)
         if found.shape is not None:
             found.shape.add(batch.records)
-        found.in_window += _in_window(stream, manifest, result.rows)
-        yield result
+        for result in transformer.pieces(batch.records, seen_at=batch.seen_at):
+            found.add(result)
+            found.in_window += in_window(stream, manifest, result.rows)
+            yield result
 
 
 def check(
@@ -113,6 +145,9 @@ def check(
         for _ in transformed(stream, manifest, connection=connection, zone=zone, found=found):
             pass
         connection.rollback()
+    for child in stream.children:
+        said = check(child, manifest, connection=connection, zone=zone)
+        found.children.append(Child(child, said))
     return found
 
 
@@ -129,12 +164,13 @@ def load(
 
     A line with status `blocked` means that too much was refused, or would be deleted: no rows, no
     position. There is no line where another run has taken the cursor beyond the landing. Raises as
-    `Load.open` does.
+    `Load.open` does. A stream with children is loaded by `family.load`.
     """
+    assert not stream.children, "its children would be left behind"
     prepare(stream, connection=connection)
     found, entry = Checked(), line(stream.id, manifest, run=run, clock=clock)
     with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        if run.cause != "replay" and _passed(stream, manifest, connection=connection):
+        if run.cause != "replay" and passed(stream, manifest, connection=connection):
             transaction.give_up()
             return found, None
         return found, load_in(transaction, stream, manifest, entry, zone=zone, run=run, found=found)
@@ -151,49 +187,62 @@ def load_in(
     found: Checked,
 ) -> LedgerEntry:
     """Loads a landing in a transaction that is open, and commits it; gives the ledger line as
-    written. `found` is filled."""
+    written. `found` is filled. Children are left out: of a child this is a load of its own."""
     connection = transaction.connection
     started = opened(stream, transaction)
     # A replay has nothing new to say of the source.
-    found.shape = None if run.cause == "replay" else drift.shape_of(stream.mapping)
+    found.shape = None if run.cause == "replay" else drift.shape_of(stream)
     batches = transformed(stream, manifest, connection=connection, zone=zone, found=found)
     for part in batches:
-        started.stage(part.rows, refused=part.refused, received=part.received)
-    in_window = found.in_window if manifest.window else None
-    entry = replace(entry, in_window=in_window)
-    said = _said(stream, manifest, run)
-    _judge(stream, manifest, found, connection=connection)
-    broken = "" if run.accept else found.drift.broken
-    if found.shape is not None and not broken:
-        drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
+        staged(started, part)
+    entry = replace(entry, in_window=found.in_window if manifest.window else None)
+    said = said_by(stream, manifest, run)
+    broken = judge(stream, manifest, found, connection=connection, run=run)
     return started.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
 
 
-def _judge(
-    stream: BoundStream, manifest: Manifest, found: Checked, *, connection: psycopg.Connection[Any]
-) -> None:
-    if found.shape is not None:
-        found.drift = drift.judged(
-            stream, found.shape, found.strange, manifest.window, connection=connection
-        )
+def judge(
+    stream: BoundStream,
+    manifest: Manifest,
+    found: Checked,
+    *,
+    connection: psycopg.Connection[Any],
+    run: Run,
+) -> str:
+    """Holds a landing's shape against what is known of the stream, and remembers it; why it must
+    not be loaded, "" where it may."""
+    if found.shape is None:
+        return ""
+    found.drift = drift.judged(
+        stream, found.shape, found.strange, manifest.window, connection=connection
+    )
+    broken = "" if run.accept else found.drift.broken
+    if not broken:
+        drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
+    return broken
 
 
 def opened(stream: BoundStream, transaction: Transaction) -> Load:
     """The stream's part of a transaction, to be staged."""
-    mapping = stream.mapping
+    mapping, of = stream.mapping, None
+    if stream.parent is not None:
+        alone, spec = mapping.of == len(mapping.key), stream.parent.mapping.entity.table()
+        of = Parent(stream=stream.parent.id, spec=spec, parts=mapping.of, alone=alone)
     table = mapping.entity.table()
-    return Load(transaction, table, stream.id, order=stream.order, keeps=mapping.keeps)
+    return Load(transaction, table, stream.id, order=stream.order, keeps=mapping.keeps, parent=of)
 
 
 def prepare(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None:
-    """Makes the stream's table as its model has it; the connection must be idle."""
-    with translated(stream.id):
-        ensure_leaf(
-            connection,
-            stream.mapping.entity.table(),
-            connector=stream.id.connector,
-            restamped=stream.order.restamp,
-        )
+    """Makes the tables of the stream and its children as their models have them; the connection
+    must be idle."""
+    for one in stream.family:
+        with translated(one.id):
+            ensure_leaf(
+                connection,
+                one.mapping.entity.table(),
+                connector=one.id.connector,
+                restamped=one.order.restamp,
+            )
 
 
 def line(stream: StreamId, manifest: Manifest, *, run: Run, clock: Clock) -> LedgerEntry:
@@ -249,7 +298,8 @@ def refuse_changed(stream: BoundStream, *, connection: psycopg.Connection[Any]) 
     """Raises FixConfig when the stream's file cuts its time, or makes its keys, otherwise than at
     its first commit, RetryLater when the database is away."""
     with translated(stream.id):
-        positions.refuse_changed(connection, stream.id, pin=pin(stream))
+        for one in stream.family:
+            positions.refuse_changed(connection, one.id, pin=pin(one))
         connection.rollback()
 
 
@@ -277,7 +327,8 @@ def pin(stream: BoundStream) -> Pin:
     return Pin(cadence=sync.cadence, starts_at=stream.connection.begins_at, key=key)
 
 
-def _said(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
+def said_by(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
+    """What is known of a landing of the stream beside its records."""
     sync = stream.stream.sync
     # A replay says again what was said; that somebody is absent was judged once.
     complete = isinstance(sync, FullSync) and sync.deletes == "absence" and run.cause != "replay"
@@ -289,9 +340,7 @@ def _said(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
     )
 
 
-def _passed(
-    stream: BoundStream, manifest: Manifest, *, connection: psycopg.Connection[Any]
-) -> bool:
+def passed(stream: BoundStream, manifest: Manifest, *, connection: psycopg.Connection[Any]) -> bool:
     """Whether the stream's cursor does not stand any more where the landing goes on from."""
     if manifest.cursor is None:
         return False
@@ -299,10 +348,10 @@ def _passed(
     return (position.cursor if position else None) != manifest.cursor[0]
 
 
-def _in_window(stream: BoundStream, manifest: Manifest, rows: pa.Table) -> int:
+def in_window(stream: BoundStream, manifest: Manifest, rows: pa.Table) -> int:
     """How many rows belong to the window itself and not to its overlap."""
     sync, window = stream.stream.sync, manifest.window
-    if not isinstance(sync, WindowSync) or window is None:
+    if not isinstance(sync, WindowSync) or window is None or stream.parent:
         return 0
     column = pc.field(sync.column)
     start, end = pa.scalar(window.start, TIMESTAMP), pa.scalar(window.end, TIMESTAMP)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from integrations.connector_template import transformer
 from integrations.connector_template.auth_handler import AuthHandler
+from integrations.connector_template.child_mistakes import child_mistakes, parents
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.feed_mistakes import feed_mistakes, routed
 from integrations.connector_template.models import Models
@@ -64,8 +65,10 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: 
     feeds = part(values, "event_handler", "feeds")
     yield from _unpaired(streams, mappings)
     yield from _same_names(streams, feeds)
-    for at, message in transformer.mistakes(mappings, functions, models=models):
+    told = transformer.mistakes(mappings, functions, models=models, parents=parents(streams))
+    for at, message in told:
         yield ("transformer", *at), message
+    yield from child_mistakes(streams, mappings, routed=routed(feeds))
     yield from stream_mistakes(streams, mappings, routed=routed(feeds))
     yield from feed_mistakes(feeds, streams)
     yield from _secrets(values)

@@ -23,6 +23,7 @@ from integrations.transformation.arrow import Array, array, pc, positions
 from integrations.transformation.describe import steps
 from integrations.transformation.times import moments
 from integrations.transformation.transform import MASK, Transformer
+from integrations.transformation.transformed import FILTERED
 
 ABSENT = "absent"
 """What is shown of a path that a record has not."""
@@ -98,6 +99,7 @@ class Previewer:
         show_personal: bool = False,
     ) -> None:
         self._limit, self._transformer = limit, transformer
+        self._explodes = stream.mapping.mapping.each is not None
         self._shown = [
             (one, dict.fromkeys(one.rule.reads()), one.column.personal and not show_personal)
             for one in stream.mapping.fields
@@ -109,14 +111,25 @@ class Previewer:
         """Whether there are as many rows as were wanted."""
         return len(self.preview.rows) >= self._limit
 
-    def add(self, records: Array, *, seen_at: Array | datetime, landing: str | None = None) -> None:
-        """Maps a batch: all of it is counted, some of it is shown."""
+    def add(
+        self,
+        records: Array,
+        *,
+        seen_at: Array | datetime,
+        landing: str | None = None,
+        units: bool = False,
+    ) -> None:
+        """Maps a batch: all of it is counted, some of it is shown. `units` says that these are
+        elements of lists already."""
         preview = self.preview
-        result = self._transformer.run(records, seen_at=seen_at)
+        result = self._transformer.run(records, seen_at=seen_at, units=units)
         preview.found.add(result)
         for one in result.refused.slice(0, REFUSED_SHOWN - len(preview.refused)).to_pylist():
             told = (one["key"], one["field"], one["rule"], one["reason"])
             preview.refused.append(RefusalView(*told))
+        if self._explodes and not units:
+            records, origin = self._transformer.kept(records.slice(0, _TRIED))
+            seen_at = moments(seen_at, origin)
         refused = pc.is_in(records, value_set=_only(result.refused, "record"))
         for at in positions(pc.indices_nonzero(pc.invert(refused)))[:_TRIED]:
             if self.full:
@@ -125,10 +138,12 @@ class Previewer:
             preview.rows += self._views(records.take(place), moments(seen_at, place), landing)
 
     def _views(self, record: Array, seen_at: Array, landing: str | None) -> Iterator[RowView]:
-        """The rows of one record."""
+        """The row of one record, or unit; none of one that is filtered."""
         raw: Any = record[0].as_py()
         values = json.loads(raw, parse_float=Decimal)
-        for row in self._transformer.run(record, seen_at=seen_at).rows.to_pylist():
+        for row in self._transformer.run(record, seen_at=seen_at, units=True).rows.to_pylist():
+            if row.get(FILTERED):
+                continue
             deleted = row["_deleted_at"] is not None
             fields = () if deleted else tuple(self._fields(values, row))
             yield RowView(row["source_id"], row["_seen_at"], landing, deleted, fields)
@@ -183,7 +198,8 @@ def preview_key(
         if with_record:
             last = max(with_record, key=lambda one: one.said_at)
             records = array([last.record], pa.binary())
-            previewer.add(records, seen_at=last.said_at, landing=manifest.landing)
+            units = stream.mapping.mapping.each is not None
+            previewer.add(records, seen_at=last.said_at, landing=manifest.landing, units=units)
             return previewer.preview
     raise FixConfig(
         f"no record of {key!r} is landed",
@@ -195,7 +211,9 @@ def preview_key(
 
 def _newest(stream: BoundStream, zone: LandingZone) -> list[tuple[BoundFeed | None, Manifest]]:
     """All that is landed and may speak of the stream, what was said last first."""
-    found: list[tuple[BoundFeed | None, Manifest]] = [(None, one) for one in zone.every(stream.id)]
+    found: list[tuple[BoundFeed | None, Manifest]] = [
+        (None, one) for one in zone.every(stream.source)
+    ]
     for feed in replaying.feeds(stream):
         found += [(feed, one) for one in replaying.pushed(feed, zone=zone)]
     return sorted(found, key=lambda one: (one[1].at, one[1].landing), reverse=True)

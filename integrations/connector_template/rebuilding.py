@@ -15,7 +15,8 @@ from psycopg import sql
 
 from integrations.connector_template import loading, replaying
 from integrations.connector_template.connector import BoundFeed, BoundStream
-from integrations.connector_template.feed_loading import Part
+from integrations.connector_template.family import Family
+from integrations.connector_template.feed_loading import held
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
 from integrations.errors import FixConfig
@@ -62,7 +63,8 @@ def rebuild(
         positions.refuse_changed(connection, stream.id, pin=windows)
         connection.rollback()
     loading.prepare(stream, connection=connection)
-    with Transaction.open(connection, [stream.id], clock=clock) as transaction:
+    ids = [one.id for one in stream.family]
+    with Transaction.open(connection, ids, clock=clock) as transaction:
         manifests, gone = _landed(stream, connection=connection, zone=zone)
         if gone and not run.accept:
             raise FixConfig(
@@ -72,24 +74,26 @@ def rebuild(
                 todo="Say `--accept`, and sync afterwards.",
             )
         entry = _draft(stream, manifests, run=run, clock=clock)
-        part = Part(stream, transaction)
-        _stage(part, manifests, feeds, connection=connection, zone=zone)
-        line = part.judged(entry, accept=run.accept)
-        if line.status == "blocked":
-            line = replace(line, error=line.error or _why(part.found))
+        family = Family(stream, transaction)
+        _stage(family, stream, manifests, feeds, connection=connection, zone=zone)
+        lines = family.judged(entry, accept=run.accept)
+        if any(line.status == "blocked" for line in lines):
+            lines = _unchanged(lines, family.part.found)
         else:
-            _forget(stream, connection=connection)
+            for one in stream.family:
+                _forget(one, connection=connection)
+                positions.pin_anew(connection, one.id, pin=loading.pin(one))
             if gone:
                 _make_due(stream, manifests, connection=connection)
-            line = part.load.settled(line, said=Said())
-            positions.pin_anew(connection, stream.id, pin=loading.pin(stream))
-        written = transaction.write(line)
+            lines = family.settled(lines, said=Said(), accept=run.accept)
+        written = family.written(lines)
         transaction.commit(stream.id)
-    return Rebuilt(written, gone, manifests, part.found)
+    return Rebuilt(written, gone, manifests, family.part.found)
 
 
 def _stage(
-    part: Part,
+    family: Family,
+    stream: BoundStream,
     manifests: list[Manifest],
     feeds: list[BoundFeed],
     *,
@@ -97,15 +101,23 @@ def _stage(
     zone: LandingZone,
 ) -> None:
     """Stages what was pulled, then what the feeds said."""
-    for manifest in _replaced(part.stream, manifests, connection=connection, zone=zone):
-        for batch in zone.batches(manifest):
-            part.lend(batch)
+    for one in stream.family:
+        for manifest in _replaced(one, manifests, connection=connection, zone=zone):
+            for batch in zone.batches(manifest):
+                family.lend(batch, one.id)
     for manifest in manifests:
         for batch in zone.batches(manifest):
-            part.add_pulled(batch)
+            family.add_pulled(batch, manifest)
     for feed in feeds:
         for manifest in replaying.pushed(feed, zone=zone):
-            replaying.add(part, feed, manifest, zone=zone)
+            replaying.add(family.part, feed, manifest, zone=zone)
+
+
+def _unchanged(lines: list[LedgerEntry], found: Checked) -> list[LedgerEntry]:
+    """The lines of a rebuild that is blocked, with why: of a stream, or of its sibling."""
+    blocked = [line.stream for line in lines if line.status == "blocked"]
+    told = [replace(lines[0], error=lines[0].error or _why(found)), *lines[1:]]
+    return [held(line, blocked) for line in (told if lines[0].stream in blocked else lines)]
 
 
 def _replaced(
@@ -120,7 +132,7 @@ def _replaced(
     if not stream.mapping.keeps or isinstance(stream.stream.sync, CursorSync):
         return
     loaded = history.loaded(connection, stream.id) - {one.landing for one in manifests}
-    yield from (one for one in zone.every(stream.id) if one.landing in loaded)
+    yield from (one for one in zone.every(stream.source) if one.landing in loaded)
 
 
 def _why(found: Checked) -> str:

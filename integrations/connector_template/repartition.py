@@ -85,7 +85,8 @@ def repartition(
     dies, nothing is committed, and it can be called again. None where there is nothing to do.
     The connection must be idle; raises what `Transaction.open` raises.
     """
-    with Transaction.open(connection, [stream.id], clock=clock) as transaction:
+    ids = [one.id for one in stream.family]
+    with Transaction.open(connection, ids, clock=clock) as transaction:
         made = plan(stream, connection=connection, now=clock())
         if made is None:
             transaction.give_up()
@@ -95,6 +96,10 @@ def repartition(
         kept = [one.position for one in made.proven]
         resets.replace_windows(connection, stream.id, kept, generation=generation)
         positions.pin_anew(connection, stream.id, pin=made.now)
+        for child in stream.children:
+            positions.reset(connection, child.id, why=why)
+            was = positions.pinned(connection, child.id) or made.now
+            positions.pin_anew(connection, child.id, pin=replace(made.now, key=was.key))
         tell(made)
         transaction.commit(stream.id)
     return made

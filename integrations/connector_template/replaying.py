@@ -15,6 +15,7 @@ import psycopg
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.event_handler import ChangeFeed, Feeds
+from integrations.connector_template.family import Family
 from integrations.connector_template.feed_loading import Part
 from integrations.connector_template.loading import Checked
 from integrations.connector_template.run import Clock, Run
@@ -38,9 +39,9 @@ def pulled(
     """The landings of the pull lane to replay, in the order in which they were said: of each
     window the newest, of a cursor stream all."""
     if isinstance(stream.stream.sync, CursorSync):
-        found = [one for one in zone.every(stream.id) if one.cursor is not None]
+        found = [one for one in zone.every(stream.source) if one.cursor is not None]
     else:
-        newest = (zone.newest(stream.id, window=window) for window in windows)
+        newest = (zone.newest(stream.source, window=window) for window in windows)
         found = [one for one in newest if one is not None]
     return sorted(found, key=lambda manifest: (manifest.at, manifest.landing))
 
@@ -83,8 +84,21 @@ def load_pulled(
     """Loads again some landings of the pull lane, at least one, in one transaction. Raises as
     `Transaction.open` does, and StopStream for a landing that is damaged."""
     loading.prepare(stream, connection=connection)
-    with Transaction.open(connection, [stream.id], clock=clock) as transaction:
-        return pulled_in(transaction, stream, manifests, zone=zone, run=run, clock=clock)
+    if not stream.children:
+        with Transaction.open(connection, [stream.id], clock=clock) as transaction:
+            return pulled_in(transaction, stream, manifests, zone=zone, run=run, clock=clock)
+    ids = [one.id for one in stream.family]
+    with Transaction.open(connection, ids, clock=clock) as transaction:
+        family = Family(stream, transaction)
+        for manifest in manifests:
+            for batch in zone.batches(manifest):
+                family.add_pulled(batch, manifest)
+        draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
+        lines = family.judged(replace(draft, api_calls=0), accept=run.accept)
+        lines = family.settled(lines, said=Said(), accept=run.accept)
+        written = family.written(lines)
+        transaction.commit(stream.id)
+    return family.part.found, written
 
 
 def pulled_in(
@@ -96,11 +110,11 @@ def pulled_in(
     run: Run,
     clock: Clock,
 ) -> tuple[Checked, LedgerEntry]:
-    """The same in a transaction that is open, which it commits."""
+    """The same in a transaction that is open, which it commits; without children."""
     part = Part(stream, transaction)
     for manifest in manifests:
         for batch in zone.batches(manifest):
-            part.add_pulled(batch)
+            part.add_pulled(batch, manifest)
     draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
     written = _settled(part, draft, transaction, run=run, said=Said())
     transaction.commit(stream.id)
@@ -176,7 +190,7 @@ def missing(
     committed = positions.committed(connection, stream.id).values()
     connection.rollback()
     windows = [one.window for one in committed if one.window is not None]
-    return sorted(one for one in windows if zone.newest(stream.id, window=one) is None)
+    return sorted(one for one in windows if zone.newest(stream.source, window=one) is None)
 
 
 def gathered(manifests: list[Manifest]) -> Iterator[list[Manifest]]:

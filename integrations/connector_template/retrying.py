@@ -24,8 +24,10 @@ from integrations.storage.loader import BRAKE_SHARE, Said
 from integrations.storage.quarantine import TRANSIENT, QuarantinedRecord
 from integrations.storage.transaction import Transaction
 from integrations.transformation.arrow import array
+from integrations.transformation.explode import EACH
 from integrations.transformation.rule import TIMESTAMP
-from integrations.transformation.transform import PULL, PUSH, Transformed, Transformer
+from integrations.transformation.transform import PULL, PUSH, Transformer
+from integrations.transformation.transformed import Transformed
 from integrations.transport import Session
 from integrations.transport.rest_request import RestRequest
 
@@ -109,7 +111,7 @@ def retry_in(
     load = loading.opened(stream, transaction)
     transformer = lookups.transformer(stream, connection=transaction.connection)
     for result in _results(transformer, told, answers):
-        load.stage(result.rows, refused=result.refused, received=result.received)
+        loading.staged(load, result)
     # A person, or the clock, has asked for just these: their share says nothing.
     line = load.settled(load.judged(line, accept=True), said=Said())
     return transaction.write(replace(line, status="warn" if line.quarantined else "ok"))
@@ -119,11 +121,15 @@ def _results(
     transformer: Transformer, told: Sequence[QuarantinedRecord], answers: Sequence[Fetched]
 ) -> list[Transformed]:
     results = []
-    if told:
-        records = array([one.raw for one in told], pa.binary())
-        said_at = array([one.said_at for one in told], TIMESTAMP)
-        ranks = array([PUSH if one.feed else PULL for one in told], pa.int16())
-        results.append(transformer.run(records, seen_at=said_at, rank=ranks))
+    # An entry's bytes are a unit, unless it is of a record that could not be taken apart.
+    for units in (False, True):
+        entries = [one for one in told if (one.rule != EACH) == units]
+        if not entries:
+            continue
+        records = array([one.raw for one in entries], pa.binary())
+        said_at = array([one.said_at for one in entries], TIMESTAMP)
+        ranks = array([PUSH if one.feed else PULL for one in entries], pa.int16())
+        results.append(transformer.run(records, seen_at=said_at, rank=ranks, units=units))
     if answers:
         results += answered(transformer, fetched.table(answers))
     return results

@@ -19,15 +19,18 @@ from integrations.storage.history import Line, Row
 from integrations.storage.landing import LandingZone
 from integrations.storage.manifest import Manifest
 from integrations.storage.merge import DELETE
+from integrations.storage.parts import Batch
 from integrations.transformation.arrow import Array, array, pc, positions, repeat
 from integrations.transformation.event_reader import EventReader
 from integrations.transformation.events import Lane
+from integrations.transformation.explode import EACH, ITEM_NO
 from integrations.transformation.keys import KeyReader
 from integrations.transformation.kinds import STRING, WORD
 from integrations.transformation.mapping import BoundMapping
 from integrations.transformation.numbers import Integer
 from integrations.transformation.rule import BOOL
-from integrations.transformation.transform import Transformed, Transformer
+from integrations.transformation.transform import Transformer
+from integrations.transformation.transformed import Transformed
 from integrations.transformation.values import IdOrObject, Text, Word
 
 How = Literal["pulled", "event", "fetched", "absent", "retried"]
@@ -130,7 +133,10 @@ def needle(mapping: BoundMapping, key: str) -> Needle:
     parts = key.split("/") if len(mapping.key) > 1 else [key]
     if len(mapping.key) > 1:
         parts = [part.replace("%2F", "/").replace("%25", "%") for part in parts]
-    return Needle(key, parts=parts)
+    places = [ITEM_NO in rule.reads() for rule in mapping.key]  # which no record holds
+    return Needle(
+        key, parts=[part for part, place in zip(parts, places, strict=False) if not place]
+    )
 
 
 class Finder:
@@ -148,11 +154,25 @@ class Finder:
     def pulled(self, manifest: Manifest) -> Iterator[Statement]:
         """What a landing of the stream itself says. Raises StopStream as `zone.batches` does."""
         for batch in self._zone.batches(manifest):
-            for at in self._ours(batch.records):
-                one = array([at], pa.int64())
-                seen_at = batch.seen_at.take(one)
-                result = self._transformer.run(batch.records.take(one), seen_at=seen_at)
-                yield self._stated("pulled", result, seen_at, manifest, batch.records[at].as_py())
+            for records, seen_ats, units in self._taken_apart(batch):
+                for at in self._ours(records):
+                    one = array([at], pa.int64())
+                    seen_at = seen_ats.take(one)
+                    result = self._transformer.run(records.take(one), seen_at=seen_at, units=units)
+                    yield self._stated("pulled", result, seen_at, manifest, records[at].as_py())
+
+    def _taken_apart(self, batch: Batch) -> Iterator[tuple[Array, Array, bool]]:
+        """The records that may be about the key, or where these are lists what is in them: as units
+        then. A record that could not be taken apart is known by its hash."""
+        if self._stream.mapping.mapping.each is None:
+            yield batch.records, batch.seen_at, False
+            return
+        may = self._needle.may(batch.records)
+        records, seen_at = batch.records.take(may), batch.seen_at.take(may)
+        units, origin = self._transformer.kept(records)
+        yield units, seen_at.take(origin), True
+        if self.key.startswith(HASHED):
+            yield records, seen_at, False
 
     def pushed(self, feed: BoundFeed, manifest: Manifest) -> Iterator[Statement]:
         """What a landing of a feed says: its events, then what was fetched for the hints."""
@@ -169,9 +189,13 @@ class Finder:
             answers = table.filter(pc.equal(table["stream"], name)).combine_chunks()
             yield from self._answered(answers, manifest)
 
-    def retried(self, record: bytes, *, said_at: datetime, rank: int) -> Statement:
-        """What a record says that was tried again by its own bytes."""
-        result = self._transformer.run(array([record], pa.binary()), seen_at=said_at, rank=rank)
+    def retried(
+        self, record: bytes, *, said_at: datetime, rank: int, rule: str | None
+    ) -> Statement:
+        """What a record says that was tried again by its own bytes; `rule` had refused it."""
+        units = rule != EACH
+        records = array([record], pa.binary())
+        result = self._transformer.run(records, seen_at=said_at, rank=rank, units=units)
         return self._stated("retried", result, said_at, None, record)
 
     def _ours(self, records: Array) -> list[int]:

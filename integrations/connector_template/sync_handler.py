@@ -1,8 +1,8 @@
 """Part three of a connector's file: what is asked of the source, over which transport, and when."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.cursors import CursorSync
@@ -28,10 +28,30 @@ class Stream(BaseModel):
     one: OneRequest | None = None
 
 
+class ChildStream(BaseModel):
+    """A stream without a request of its own: its records are those of the stream `of`, taken apart
+    by `each` in its mapping, and it is read, landed and loaded with that one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    of: Name
+
+
+def _tag(value: Any) -> str:
+    child = "of" in value if isinstance(value, dict) else isinstance(value, ChildStream)
+    return "child" if child else "stream"
+
+
+AnyStream = Annotated[
+    Annotated[Stream, Tag("stream")] | Annotated[ChildStream, Tag("child")], Discriminator(_tag)
+]
+
+
 class SyncHandler(BaseModel):
     """The transport of a connector and the streams that are read over it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transport: RestTransport
-    streams: dict[Name, Stream] = Field(min_length=1)
+    streams: dict[Name, AnyStream] = Field(min_length=1)

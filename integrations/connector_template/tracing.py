@@ -76,7 +76,7 @@ def trace(
     or the landing zone is away.
     """
     landed = Landed(
-        pulls=sorted(zone.every(stream.id), key=lambda one: (one.at, one.landing)),
+        pulls=sorted(zone.every(stream.source), key=lambda one: (one.at, one.landing)),
         pushes=[(feed, one) for feed in feeds for one in replaying.pushed(feed, zone=zone)],
     )
     notes: list[str] = []
@@ -101,12 +101,16 @@ def trace(
         stream, known, found, finder,
         connection=connection, clock=clock, notes=notes,
     )  # fmt: skip
+    differs = {} if played is None else _differences(stream, played[0], known.row)
+    if differs and stream.parent is not None:
+        told = f"a record of {stream.source} that names it no more is not among the statements"
+        notes.append(told)
     return Trace(
         stream=stream.id,
         key=key,
         row=known.row,
         played=played is not None,
-        differs={} if played is None else _differences(stream, played[0], known.row),
+        differs=differs,
         statements=ordered(found),
         quarantine=known.entry,
         landings=len(landed.landings),

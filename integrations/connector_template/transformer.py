@@ -70,21 +70,34 @@ def secret_names(given: Any) -> Iterator[str]:
 
 
 def bound(
-    mappings: Mapping[str, StreamMapping], functions: Functions, *, models: Models
+    mappings: Mapping[str, StreamMapping],
+    functions: Functions,
+    *,
+    models: Models,
+    parents: Mapping[str, str],
 ) -> dict[str, BoundMapping]:
-    """The mappings of a file that has no mistakes, by stream."""
+    """The mappings of a file that has no mistakes, by stream; `parents` are the names of child
+    streams' parents."""
     files = _files(mappings, models)
+    of = {name: mappings[parent] for name, parent in parents.items()}
     return {
-        name: bind(mapping, functions, models=models, files=files)
+        name: bind(mapping, functions, models=models, files=files, of=of.get(name))
         for name, mapping in mappings.items()
     }
 
 
 def bind(
-    mapping: StreamMapping, functions: Functions, *, models: Models, files: Files
+    mapping: StreamMapping,
+    functions: Functions,
+    *,
+    models: Models,
+    files: Files,
+    of: StreamMapping | None = None,
 ) -> BoundMapping:
-    """The mapping with its entity; raises `MappingErrors` with every mistake at once."""
-    return mapping.bind(models.find(mapping.entity), functions=functions, looking=files)
+    """The mapping with its entity; raises `MappingErrors` with every mistake at once. `of` is the
+    mapping of a child stream's parent."""
+    entity = models.find(mapping.entity)
+    return mapping.bind(entity, functions=functions, looking=files, of=of)
 
 
 def _files(mappings: Mapping[str, StreamMapping | None], models: Models) -> Files:
@@ -102,11 +115,16 @@ def _other(mapping: StreamMapping | None, models: Models) -> Other | None:
 
 
 def mistakes(
-    transformer: Mapping[str, Any], functions: Functions, *, models: Models
+    transformer: Mapping[str, Any],
+    functions: Functions,
+    *,
+    models: Models,
+    parents: Mapping[str, str],
 ) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong between mappings and entities, as (path below `transformer`, message).
 
-    Takes the file's plain values, so that one malformed mapping hides no mistake of another.
+    `parents` are the names of child streams' parents. Takes the file's plain values, so that one
+    malformed mapping hides no mistake of another.
     """
     # One that does not fit its model is reported with the rest of the file's shape.
     mappings = {stream: valid(StreamMapping, values) for stream, values in transformer.items()}
@@ -114,7 +132,8 @@ def mistakes(
     right = {stream: mapping for stream, mapping in mappings.items() if mapping is not None}
     for stream, mapping in right.items():
         try:
-            bind(mapping, functions, models=models, files=files)
+            of = right.get(parents.get(stream, ""))
+            bind(mapping, functions, models=models, files=files, of=of)
         except MappingErrors as errors:
             for path, message in errors.mistakes:
                 yield (stream, *path), message

@@ -18,14 +18,17 @@ from integrations.transformation.describe import mapping_hash
 
 
 def stream_assets(stream: BoundStream) -> dg.AssetsDefinition:
-    """The multi-asset of a stream: raw, canonical and table, each skippable and selectable."""
+    """The multi-asset of a stream: raw, canonical and table, and the latter two of its children;
+    each skippable and selectable."""
     definition = partitions(stream)
     resource = keys.connection(stream.id.connector, stream.id.connection)
 
     @dg.multi_asset(
         name=keys.op(stream.id),
         specs=_specs(stream),
-        check_specs=checks.check_specs(stream.id, definition),
+        check_specs=[
+            spec for one in stream.family for spec in checks.check_specs(one.id, definition)
+        ],
         partitions_def=definition,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
@@ -53,29 +56,23 @@ def outputs(context: dg.AssetExecutionContext) -> Iterator[dg.DagsterEvent]:
 
 
 def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
-    """The specs of the trio, with all that the UI shows of them before their first run."""
-    id_, entity = stream.id, stream.mapping.entity.entity_name()
-    shared: dict[str, Any] = {
-        "skippable": True,
-        "group_name": keys.connection(id_.connector, id_.connection),
-        "owners": list(stream.config.owners),
-        "tags": {
-            "integrations/connector": id_.connector,
-            "integrations/connection": id_.connection,
-            "integrations/entity": entity,
-        },
-        "partitions_def": partitions(stream),
-    }
+    """The specs of the step, with all that the UI shows of them before their first run."""
     transport = stream.config.sync_handler.transport.type
-    raw, canonical, table = keys.trio(id_)
+    raw = dg.AssetSpec(
+        keys.raw(stream.id),
+        kinds={transport, "parquet"},
+        description=descriptions.raw(stream),
+        metadata=columns.raw(stream),
+        **_shared(stream),
+    )
+    return [raw, *(spec for one in stream.family for spec in _made(one, raw.key))]
+
+
+def _made(stream: BoundStream, raw: dg.AssetKey) -> list[dg.AssetSpec]:
+    """What is made of a landing: canonical and table of a stream, or of a child of it."""
+    shared = _shared(stream)
+    canonical, table = keys.pair(stream.id)
     return [
-        dg.AssetSpec(
-            raw,
-            kinds={transport, "parquet"},
-            description=descriptions.raw(stream),
-            metadata=columns.raw(stream),
-            **shared,
-        ),
         dg.AssetSpec(
             canonical,
             deps=[raw, *lookups.deps(stream)],
@@ -91,9 +88,24 @@ def _specs(stream: BoundStream) -> list[dg.AssetSpec]:
             kinds={"postgres", "table"},
             description=descriptions.table(stream),
             metadata={
-                "dagster/table_name": f"canonical.{entity}",
+                "dagster/table_name": f"canonical.{stream.mapping.entity.entity_name()}",
                 **columns.table(stream),
             },
             **shared,
         ),
     ]
+
+
+def _shared(stream: BoundStream) -> dict[str, Any]:
+    id_ = stream.id
+    return {
+        "skippable": True,
+        "group_name": keys.connection(id_.connector, id_.connection),
+        "owners": list(stream.config.owners),
+        "tags": {
+            "integrations/connector": id_.connector,
+            "integrations/connection": id_.connection,
+            "integrations/entity": stream.mapping.entity.entity_name(),
+        },
+        "partitions_def": partitions(stream),
+    }

@@ -50,13 +50,13 @@ class Work:
 
     @property
     def loads(self) -> bool:
-        """Whether the table is wanted."""
-        return keys.table(self.stream.id) in self.teller.selected
+        """Whether a table is wanted: those of children are loaded with the stream's."""
+        return any(keys.table(one.id) in self.teller.selected for one in self.stream.family)
 
     @property
     def checks(self) -> bool:
         """Whether canonical is wanted."""
-        return keys.canonical(self.stream.id) in self.teller.selected
+        return any(keys.canonical(one.id) in self.teller.selected for one in self.stream.family)
 
     def close(self) -> None:
         """Closes the connection that it ended with."""

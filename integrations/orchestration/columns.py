@@ -13,7 +13,7 @@ import dagster as dg
 from integrations.canonical.entity import Entity
 from integrations.connector_template.connector import BoundStream
 from integrations.orchestration import keys, lookups
-from integrations.transformation.describe import lineage, looked_up, sources_of
+from integrations.transformation.describe import found_in, lineage, looked_up, source_path
 from integrations.transformation.mapping import BoundField, BoundMapping
 
 SCHEMA, LINEAGE = "dagster/column_schema", "dagster/column_lineage"
@@ -32,15 +32,20 @@ _SYSTEM = {
 
 
 def raw(stream: BoundStream) -> Metadata:
-    """The values that the mapping reads of a record, by their path; there may be many others."""
-    paths = sorted(stream.mapping.paths.items())
-    return {SCHEMA: dg.TableSchema([dg.TableColumn(path, kind.name) for path, kind in paths])}
+    """The values that the mappings of the stream and its children read of a record, by their path;
+    there may be many others."""
+    read = {
+        source_path(one.mapping, path): kind.name
+        for one in reversed(stream.family)
+        for path, kind in one.mapping.paths.items()
+    }
+    return {SCHEMA: dg.TableSchema([dg.TableColumn(*one) for one in sorted(read.items())])}
 
 
 def canonical(stream: BoundStream) -> Metadata:
     """The columns that the mapping fills, and the paths that it reads for each; of a value that is
     looked up also the column that it comes from, and the one that it is found by."""
-    bound, key = stream.mapping, keys.raw(stream.id)
+    bound, key = stream.mapping, keys.raw(stream.source)
     types: Mapping[str, str] = {column.name: column.type for column in bound.entity.table().columns}
     rules = {field.column.name: field for field in bound.fields}
     read = _filled(bound)
@@ -87,7 +92,8 @@ def _filled(bound: BoundMapping) -> dict[str, list[str]]:
 
 def _origin(paths: Sequence[str], field: BoundField | None) -> str:
     """A column's sources in words: ``from `amount`, `currency` (minor_units)``."""
-    words = ", ".join(sources_of(field) if field else [f"`{path}`" for path in paths])
+    found = [f"`{path}`" for path in paths] + (found_in(field) if field else [])
+    words = ", ".join(found)
     rule = f" ({field.rule.name})" if field else ""
     return f"{f'from {words}' if words else 'the same in every row'}{rule}"
 

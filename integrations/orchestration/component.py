@@ -57,7 +57,9 @@ class Connector(dg.Component):
 
     def own_defs(self) -> dg.Definitions:
         """What belongs to this connector alone: the store and those nodes are shared by all."""
-        streams, feeds = list(self.loaded.streams()), list(self.loaded.feeds())
+        # Children are made, and read, in the step of their parent.
+        streams = [stream for stream in self.loaded.streams() if stream.parent is None]
+        feeds = list(self.loaded.feeds())
         return dg.Definitions(
             assets=[*map(stream_assets, streams), *map(feed_assets, feeds)],
             jobs=self._jobs(),
@@ -73,7 +75,8 @@ class Connector(dg.Component):
     def _jobs(self) -> Sequence[UnresolvedAssetJobDefinition]:
         found: dict[str, list[dg.AssetKey]] = {name: [] for name in self.loaded.config.connections}
         for stream in self.loaded.streams():
-            found[stream.id.connection] += keys.trio(stream.id)
+            if stream.parent is None:
+                found[stream.id.connection] += keys.of_stream(stream)
         for feed in self.loaded.feeds():
             found[feed.id.connection].append(keys.feed(feed.id))
         return [connection_job(self.loaded.name, name, assets) for name, assets in found.items()]

@@ -33,21 +33,22 @@ def raw(stream: BoundStream) -> str:
 
 def canonical(stream: BoundStream) -> str:
     """The mapping, field by field."""
+    source = f"Those of `{stream.source.stream}`. " if stream.parent else ""
     return (
-        f"Records mapped to {stream.mapping.entity.entity_name()} and checked by pandera. What "
-        "cannot pass goes to quarantine with its reason and its bytes; the others load.\n\n"
+        f"{source}Records mapped to {stream.mapping.entity.entity_name()} and checked by pandera. "
+        "What cannot pass goes to quarantine with its reason and its bytes; the others load.\n\n"
         f"{field_table(stream.mapping)}"
     )
 
 
 def table(stream: BoundStream) -> str:
     """Where the rows are."""
-    entity, id_ = stream.mapping.entity.entity_name(), stream.id
+    entity, id_, raw = stream.mapping.entity.entity_name(), stream.id, stream.source.stream
     return (
         f"Rows of canonical.{entity} with connector '{id_.connector}', connection "
         f"'{id_.connection}' and stream '{id_.stream}', one for each `source_id`. Rows, "
         "quarantine, position and ledger are committed in one transaction.\n\n"
-        f"Materialize it together with `{id_.stream}_raw` and `{id_.stream}_canonical` (Lineage, "
+        f"Materialize it together with `{raw}_raw` and `{id_.stream}_canonical` (Lineage, "
         "Upstream, Materialize all) to fetch, check and load. Without raw what is landed is loaded "
         "again, with what events said of it, and the source is not asked."
     )

@@ -5,6 +5,7 @@ Names are joined with two underscores, and hold no two in a row themselves (`nam
 
 import dagster as dg
 
+from integrations.connector_template.connector import BoundStream
 from integrations.names import StreamId
 
 STORE = "store"
@@ -34,6 +35,16 @@ def feed(feed: StreamId) -> dg.AssetKey:
 def trio(stream: StreamId) -> list[dg.AssetKey]:
     """Raw, canonical and table, in the order of the data."""
     return [raw(stream), canonical(stream), table(stream)]
+
+
+def pair(child: StreamId) -> list[dg.AssetKey]:
+    """Canonical and table of a child stream: its raw is its parent's."""
+    return [canonical(child), table(child)]
+
+
+def of_stream(stream: BoundStream) -> list[dg.AssetKey]:
+    """The assets of a stream's step: its trio, and what its children have."""
+    return [*trio(stream.id), *(key for one in stream.children for key in pair(one.id))]
 
 
 def entity(name: str) -> dg.AssetKey:

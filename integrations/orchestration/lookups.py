@@ -7,6 +7,7 @@ from dataclasses import replace
 import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
+from integrations.connector_template.sync_handler import ChildStream, Stream
 from integrations.names import StreamId
 from integrations.orchestration import keys
 from integrations.sync_state.windows import WindowSync
@@ -71,5 +72,8 @@ def _rules(stream: BoundStream) -> Iterator[Lookup]:
 
 
 def _windowed(stream: BoundStream, rule: Lookup) -> bool:
-    other = stream.config.sync_handler.streams.get(rule.stream or "")
-    return other is not None and isinstance(other.sync, WindowSync)
+    streams = stream.config.sync_handler.streams
+    other = streams.get(rule.stream or "")
+    if isinstance(other, ChildStream):
+        other = streams[other.of]
+    return isinstance(other, Stream) and isinstance(other.sync, WindowSync)

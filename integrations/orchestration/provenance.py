@@ -59,6 +59,12 @@ def mapping_of(tags: Mapping[str, str], stream: StreamId) -> str:
     return mapping if named == str(stream) else UNKNOWN
 
 
+def stream_of(tags: Mapping[str, str]) -> StreamId | None:
+    """The stream that a run's step works on."""
+    _, _, named = tags.get(MAPPING, "").partition(" ")
+    return StreamId(*named.split("/")) if named else None
+
+
 def of_raw(landing: str) -> Tags:
     """What a landing is known by."""
     return {DATA_VERSION_TAG: landing}
@@ -68,7 +74,7 @@ def of_canonical(
     stream: StreamId, origin: Origin, *, partition: str | None, instance: dg.DagsterInstance
 ) -> Tags:
     """The mapping, the landing, and the event that told of it: so that one is logged before; and of
-    what values were looked up in, the newest version."""
+    what values were looked up in, the newest version. `stream` is the one whose landing it is."""
     raw = keys.raw(stream)
     tags: Tags = {}
     for key in origin.looked_up:

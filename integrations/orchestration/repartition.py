@@ -18,12 +18,13 @@ from integrations.orchestration.partitions import partitions
 
 def show(instance: dg.DagsterInstance, made: Repartition) -> None:
     """Makes the green partitions of the stream's assets those that are proven: of canonical and
-    table all of them, of raw those of which there is a landing of their own.
+    table all of them, of raw those of which there is a landing of their own. Of children nobody has
+    proven any; a replay makes them.
 
     Called again it ends alike.
     """
     stream = made.stream
-    instance.wipe_assets(keys.trio(stream.id))
+    instance.wipe_assets(keys.of_stream(stream))
     definition = partitions(stream)
     if definition is None:
         return

@@ -49,6 +49,7 @@ def checked(
     metadata: dict[str, dg.MetadataValue | int | float] = {
         "received": found.received,
         "refused": found.refused,
+        "filtered": found.filtered,
         "error_rate": round(found.error_rate, 6),
     }
     if found.preview is not None:
@@ -62,7 +63,7 @@ def checked(
         keys.canonical(stream.id),
         partition=partition,
         metadata=metadata,
-        tags=provenance.of_canonical(stream.id, origin, partition=partition, instance=instance),
+        tags=provenance.of_canonical(stream.source, origin, partition=partition, instance=instance),
     )
 
 

@@ -126,7 +126,7 @@ def requests(stream: BoundStream, store: StoreResource, at: datetime) -> Request
     for stretch in reversed(found[-MOST_RUNS:]):
         label = stretch[0].label if stretch else "-"
         tags = range_tags(definition, stretch)
-        yield _request(stream.id, keys.trio(stream.id), label=label, at=at, tags=tags)
+        yield _request(stream.id, keys.of_stream(stream), label=label, at=at, tags=tags)
 
 
 def feed_requests(feed: BoundFeed, store: StoreResource, at: datetime) -> Requested:

@@ -63,7 +63,8 @@ def sync_stream(stream: BoundStream, context: dg.AssetExecutionContext, config: 
 
 def _sync(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncConfig) -> None:
     pulls = keys.raw(stream.id) in context.selected_asset_keys
-    since = _since(stream, config, pulls=pulls, loads=keys.table(stream.id) in _selected(context))
+    loads = any(keys.table(one.id) in _selected(context) for one in stream.family)
+    since = _since(stream, config, pulls=pulls, loads=loads)
     with ExitStack() as stack:
         work = _work(stream, context, config, stack)
         if config.mode != "incremental":
@@ -99,7 +100,9 @@ def _work(
     pulls = keys.raw(stream.id) in _selected(context)
     session = stack.enter_context(source.session(connection)) if pulls else None
     telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)
-    teller = Teller(stream, _mapping(stream, context), _selected(context), telling)
+    selected = _selected(context)
+    children = [Teller(one, _mapping(one, context), selected, telling) for one in stream.children]
+    teller = Teller(stream, _mapping(stream, context), selected, telling, tuple(children))
     work = Work(
         stream, _run(context, config, pulls=pulls), store.connect, connection, store.zone(),
         session, teller, now, context.log,

@@ -116,6 +116,21 @@ class Outcome:
             return Said.among(self.entries, self.stream.id).total(name)
         return sum(getattr(entry, name) or 0 for entry in self.entries)
 
+    def parts(self) -> "list[Outcome]":
+        """The outcomes of the stream and of each of its children; of another one the whole."""
+        if isinstance(self.stream, BoundFeed) or not self.stream.children:
+            return [self]
+        return [self._share(one) for one in self.stream.family]
+
+    def _share(self, stream: BoundStream) -> "Outcome":
+        """The share of one of the family; where its parent failed, nothing of it was loaded."""
+        own = [entry for entry in self.entries if entry.stream == stream.id]
+        if stream.id != self.stream.id:
+            failed = [entry for entry in self.entries if entry.status == "failed"]
+            why = [f"{entry.window or self.stream.id} of its parent failed" for entry in failed]
+            return Outcome(stream, self.windows, own, [*self.unexplained, *why])
+        return Outcome(stream, self.windows, own, self.unexplained)
+
     @property
     def error_rate(self) -> float:
         """The share of what was received that was refused, from 0 to 1."""
@@ -161,7 +176,7 @@ def execute(
     Raises KeyboardInterrupt when a person interrupts it; what was committed is kept.
     """
     stream = planned.stream
-    assets = [keys.feed(stream.id)] if isinstance(stream, BoundFeed) else keys.trio(stream.id)
+    assets = [keys.feed(stream.id)] if isinstance(stream, BoundFeed) else keys.of_stream(stream)
     config: dict[str, Any] = {"accept": accept} | ({"rebuild": True} if rebuild else {})
     if full and isinstance(stream, BoundStream) and isinstance(stream.stream.sync, CursorSync):
         config["mode"] = "full"

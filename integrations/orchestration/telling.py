@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
-from integrations.connector_template.loading import Checked
+from integrations.connector_template.loading import Checked, Child
 from integrations.errors import LedgerUnbalanced, StopStream
 from integrations.names import StreamId
 from integrations.orchestration import checks, keys, lookups, provenance, report
@@ -73,13 +73,14 @@ class Telling:
 
 @dataclass(frozen=True)
 class Teller:
-    """What is told of a stream's trio, as far as it was selected. `mapping` is the mapping's hash
-    from when this process loaded it."""
+    """What is told of a stream's trio, as far as it was selected, and by `children` of the streams
+    that are loaded with it. `mapping` is the mapping's hash from when this process loaded it."""
 
     stream: BoundStream
     mapping: str
     selected: frozenset[dg.AssetKey]
     telling: Telling
+    children: tuple["Teller", ...] = ()
 
     def landed(self, manifest: Manifest, *, partition: str | None) -> None:
         """A landing is complete."""
@@ -91,7 +92,7 @@ class Teller:
         """A load is committed, a blocked one too: of that one only its ledger line is."""
 
         def tell() -> None:
-            self.checked(found, entry.status, manifest, partition=partition, error=entry.error)
+            self._checked(found, entry.status, manifest, partition=partition, error=entry.error)
             # Canonical and table are green only for what was loaded.
             if entry.status != "blocked":
                 origin = self._origin(manifest)
@@ -102,8 +103,19 @@ class Teller:
             self._check(checks.BALANCE, partition)
 
         self.telling.committed(str(manifest.window or self.stream.id), tell)
+        for child, of in self._of_children(found):
+            assert of.entry is not None, "they are loaded together"
+            child.loaded(of.found, of.entry, manifest, partition=partition)
 
     def checked(
+        self, found: Checked, status: Status, manifest: Manifest, *, partition: str | None
+    ) -> None:
+        """What the canonical layer said of a landing that is not loaded."""
+        self._checked(found, status, manifest, partition=partition)
+        for child, of in self._of_children(found):
+            child.checked(of.found, status, manifest, partition=partition)
+
+    def _checked(
         self,
         found: Checked,
         status: Status,
@@ -138,7 +150,7 @@ class Teller:
         def tell() -> None:
             if keys.canonical(self.stream.id) in self.selected:
                 tags = provenance.of_canonical(
-                    self.stream.id, origin, partition=partition, instance=instance
+                    self.stream.source, origin, partition=partition, instance=instance
                 )
                 key = keys.canonical(self.stream.id)
                 self.telling.event(report.rebuilt(key, manifest, tags, partition=partition))
@@ -154,6 +166,9 @@ class Teller:
             self._check(checks.BALANCE, partition)
 
         self.telling.committed(str(manifest.window), tell)
+        for child, of in self._of_children(found):
+            assert of.entry is not None, "they are rebuilt together"
+            child.rebuilt(of.found, of.entry, manifest, partition=partition)
 
     def replayed(self, numbers: dict[str, int]) -> None:
         """What a replay did beside its windows: of the table as a whole."""
@@ -171,6 +186,11 @@ class Teller:
         except LedgerUnbalanced as error:
             self._check(checks.BALANCE, partition, error)
             raise
+
+    def _of_children(self, found: Checked) -> "Iterator[tuple[Teller, Child]]":
+        """Who tells of each of the children, and what."""
+        tellers = {child.stream.id: child for child in self.children}
+        yield from ((tellers[one.stream.id], one) for one in found.children)
 
     def _origin(self, manifest: Manifest) -> Origin:
         return Origin(self.mapping, manifest.landing, tuple(lookups.assets(self.stream)))

@@ -27,14 +27,19 @@ from integrations.orchestration.resources import StoreResource
 from integrations.storage.ledger import FATES
 
 _LAST = f"""
-SELECT l.connector, l.connection, l.stream, l.status, s.cadence, p.window_start,
-       l.landing, l.received, l.{", l.".join(FATES)}
-FROM integrations.ledger l
-JOIN integrations.streams s USING (connector, connection, stream)
-JOIN integrations.positions p USING (connector, connection, stream, "window", landing)
-WHERE l.run_id = %s AND l.status IN ('ok', 'warn')
-  AND s.key IS NOT NULL  -- a feed has no key, and is another asset
-ORDER BY l.id DESC LIMIT 1
+WITH lines AS (
+    SELECT l.id, l.connector, l.connection, l.stream, l.status, s.cadence, p.window_start,
+           l.landing, l.received, l.{", l.".join(FATES)}
+    FROM integrations.ledger l
+    JOIN integrations.streams s USING (connector, connection, stream)
+    JOIN integrations.positions p USING (connector, connection, stream, "window", landing)
+    WHERE l.run_id = %s AND l.status IN ('ok', 'warn')
+      AND s.key IS NOT NULL  -- a feed has no key, and is another asset
+)
+SELECT DISTINCT ON (stream) connector, connection, stream, status, cadence, window_start,
+       landing, received, {", ".join(FATES)}
+FROM lines WHERE landing = (SELECT landing FROM lines ORDER BY id DESC LIMIT 1)
+ORDER BY stream, id DESC
 """
 
 
@@ -43,16 +48,21 @@ def tell_last_commit(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     tags = run.tags if run else {}
     with closing(StoreResource().connect()) as connection:
-        found = connection.execute(_LAST, [run_id]).fetchone()
+        found = connection.execute(_LAST, [run_id]).fetchall()
         connection.rollback()
         told = _tell_feed(instance, connection, tags, run_id)
-    if found is None:
-        return told
-    line = _Line.of(found)
+    lines = map(_Line.of, found)  # a stream's, and those of its children
+    return any([told, *[_tell_line(instance, line, tags, run_id) for line in lines]])
+
+
+def _tell_line(
+    instance: dg.DagsterInstance, line: "_Line", tags: Mapping[str, str], run_id: str
+) -> bool:
     if _told(instance, keys.table(line.stream), run_id, line.partition):
-        return told
+        return False
     mapping = provenance.mapping_of(tags, line.stream)
-    for event in _materializations(line, Origin(mapping, line.landing), instance):
+    source = provenance.stream_of(tags) or line.stream
+    for event in _materializations(line, Origin(mapping, line.landing), source, instance):
         instance.report_runless_asset_event(event)
     for name in (checks.STRUCTURE, checks.BALANCE, checks.ERROR_SHARE):
         warned = name == checks.ERROR_SHARE and line.status == "warn"
@@ -111,7 +121,7 @@ class _Line:
 
 
 def _materializations(
-    line: _Line, origin: Origin, instance: dg.DagsterInstance
+    line: _Line, origin: Origin, source: StreamId, instance: dg.DagsterInstance
 ) -> list[dg.AssetMaterialization]:
     """What the run would have said of canonical and of the table, as far as it is known."""
     partition = line.partition
@@ -120,9 +130,7 @@ def _materializations(
             keys.canonical(line.stream),
             partition=partition,
             metadata={"received": line.received, "refused": line.fates["quarantined"]},
-            tags=provenance.of_canonical(
-                line.stream, origin, partition=partition, instance=instance
-            ),
+            tags=provenance.of_canonical(source, origin, partition=partition, instance=instance),
         ),
         dg.AssetMaterialization(
             keys.table(line.stream),

@@ -7,8 +7,8 @@ fails.
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from integrations.connector_template import loading, pull, rebuilding, replaying, retrying
-from integrations.connector_template.connector import BoundFeed
+from integrations.connector_template import family, loading, pull, rebuilding, replaying, retrying
+from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.errors import StopStream
 from integrations.names import Window
 from integrations.orchestration.attempts import Problem, Unit, Units, Work
@@ -53,7 +53,8 @@ def replayed(work: Work, spans: Spans) -> Units:
         numbers = {"pushed": 0}
         for feed in replaying.feeds(work.stream):
             yield Unit(partial(_pushed, work, feed, numbers))
-        yield Unit(partial(_quarantined, work))
+        for stream in work.stream.family:
+            yield Unit(partial(_quarantined, work, stream))
         yield Unit(partial(_told, work, numbers, open_before))
 
 
@@ -152,7 +153,8 @@ def _taken(work: Work, manifest: Manifest, partition: str | None) -> Problem | N
 
 def _loaded(work: Work, manifest: Manifest, partition: str | None) -> LedgerEntry | None:
     with work.teller.failing_checks(partition):
-        found, entry = loading.load(
+        load = family.load if work.stream.children else loading.load
+        found, entry = load(
             work.stream, manifest,
             connection=work.connection, zone=work.zone, run=work.run, clock=work.clock,
         )  # fmt: skip
@@ -212,13 +214,13 @@ def _pushed(work: Work, feed: BoundFeed, numbers: dict[str, int]) -> Problem | N
     return problem
 
 
-def _quarantined(work: Work) -> None:
+def _quarantined(work: Work, stream: BoundStream) -> None:
     """What none of these landings holds any more, by its own bytes."""
-    every = quarantine.open_records(work.connection, work.stream.id, kind="data")
+    every = quarantine.open_records(work.connection, stream.id, kind="data")
     work.connection.rollback()
     left = [one for one in every if one.run_id != work.run.run_id]
     retrying.retry(
-        work.stream, left,
+        stream, left,
         connection=work.connection, session=None, run=work.run, clock=work.clock,
     )  # fmt: skip
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from integrations.errors import LedgerUnbalanced
 from integrations.names import StreamId
 from integrations.storage import copying, ledger, positions, quarantine
+from integrations.storage.children import SAID, Children, Parent
 from integrations.storage.keeping import LENT
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.merge import Merge, Order
@@ -31,7 +33,7 @@ KEPT_OF_BLOCKED = 10_000
 BRAKE_SHARE = 0.10
 """Of a slice's live rows: more than this a complete reading may not delete without being asked."""
 
-DELETED_AT = "_deleted_at"
+DELETED_AT, FILTERED = "_deleted_at", "_filtered"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Load:
         *,
         order: Order = Order(),  # noqa: B008  # frozen
         keeps: Sequence[str] = (),
+        parent: Parent | None = None,
     ) -> None:
         self._transaction = transaction
         self._connection = transaction.connection
@@ -69,13 +72,17 @@ class Load:
         self._order = order
         self._rows = sql.Identifier("pg_temp", f"staged_{stream.stream}")
         self._refused = sql.Identifier("pg_temp", f"refused_{stream.stream}")
-        self._received = self._repeated = self._staged = 0
-        self._deletes = self._lent = False
+        self._received = self._records = self._repeated = self._filtered = self._staged = 0
+        self._deletes = self._filters = self._lent = False
         floor = positions.floor(self._connection, stream)
         self._merge = Merge(
             self._connection, transaction.placed(spec), stream, self._rows, self._refused, order,
             floor=floor, keeps=tuple(keeps), quarantine=transaction.quarantine,
         )  # fmt: skip
+        self._children: Children | None = None
+        if parent is not None:
+            said = sql.Identifier("pg_temp", f"said_{stream.stream}")
+            self._children = Children(self._connection, parent, said)
         self._make_staging()
 
     @classmethod
@@ -102,24 +109,37 @@ class Load:
         refused: pa.Table | None = None,
         received: int,
         repeated: int = 0,
+        filtered: int = 0,
+        records: int | None = None,
+        said: pa.Table | None = None,
     ) -> None:
         """Copy a batch into staging. `rows`: `source_id`, the entity's columns, the stamps
         `_version` (int64 or null), `_seen_at` (UTC), `_rank`, `_deleted_at` where the batch holds
         deletes, and a boolean `_keep_<column>` for each of `keeps`; `refused`: see
-        `quarantine.REFUSED`. `received` is the transformer's own count of records, `repeated` how
-        many of them said again what another one says too.
+        `quarantine.REFUSED`. `received` is the transformer's own count of units, made of so many
+        `records` (None: each is one). Of the units `repeated` said again what another one says too,
+        and `filtered` are nothing that is loaded; rows that are `_filtered` too are counted when it
+        is known whether they delete one. `said` is what the parents of a child stream say; its rows
+        then have `_said`.
         """
         names = [*self._names, *self._marks]
         if strange := {n for n in rows.column_names if n.startswith(KEEP)}.difference(names):
             raise ValueError(f"the load of {self._stream} was not told of {sorted(strange)}")
         if DELETED_AT in rows.column_names and rows[DELETED_AT].null_count < rows.num_rows:
             names, self._deletes = [*names, DELETED_AT], True
+        if FILTERED in rows.column_names:
+            names, self._filters = [*names, FILTERED], True
+        if self._children is not None and said is not None:
+            self._children.stage(_numbered(said, self._records))
+            names, rows = [*names, SAID], _numbered(rows, self._records)
         jsonb = self._merge.spec.jsonb
         copying.copy_rows(self._connection, self._rows, rows=rows, names=names, jsonb=jsonb)
         if refused is not None:
             quarantine.stage(self._connection, self._refused, refused=refused)
         self._received += received
+        self._records += received if records is None else records
         self._repeated += repeated
+        self._filtered += filtered
         self._staged += rows.num_rows
 
     def lend(self, rows: pa.Table) -> None:
@@ -136,9 +156,9 @@ class Load:
         sys.audit("integrations.staged", str(self._stream))
         if entry.stream != self._stream:
             raise ValueError(f"the ledger line of {entry.stream} in a load of {self._stream}")
-        if self._received != entry.records:
+        if self._records != entry.records:
             raise LedgerUnbalanced(
-                f"{entry.records} records fetched, {self._received} transformed",
+                f"{entry.records} records fetched, {self._records} transformed",
                 where=str(self._stream),
             )
         refused, waiting = self._count_refused()
@@ -148,8 +168,8 @@ class Load:
         if broken and status != "blocked":
             status, entry = "blocked", replace(entry, error=broken)
         if status == "blocked":
-            staged = self._count(self._rows)
-            replace(entry, inserted=staged, duplicate=self._repeated).balanced()
+            staged, filtered = self._count(self._rows), self._filtered
+            replace(entry, inserted=staged, duplicate=self._repeated, filtered=filtered).balanced()
         return replace(entry, status=status)
 
     def blocked(self, entry: LedgerEntry, *, said: Said = Said()) -> LedgerEntry:
@@ -183,7 +203,9 @@ class Load:
     def dropped(self, entry: LedgerEntry) -> LedgerEntry:
         """Apply nothing of a pull that began before the one that is committed: all is stale."""
         stale = self._merge.drop_all()
-        return replace(entry, stale=stale, duplicate=self._repeated).balanced()
+        return replace(
+            entry, stale=stale, duplicate=self._repeated, filtered=self._filtered
+        ).balanced()
 
     def commit(
         self,
@@ -211,12 +233,16 @@ class Load:
             entry = self.blocked(entry, said=said)
         else:
             entry = self.settled(entry, said=said, accept=accept)
-        if entry.status != "blocked" and entry.cause != "replay":
-            reached = self._reached(entry, said)
-            positions.move(self._connection, self._stream, reached, pin=pin)
+        self.move(entry, said=said, pin=pin)
         entry = self._transaction.write(entry)
         self._transaction.commit(self._stream)
         return entry
+
+    def move(self, entry: LedgerEntry, *, said: Said, pin: Pin) -> None:
+        """Brings the position to what is loaded: a replay leaves it where it is."""
+        if entry.status != "blocked" and entry.cause != "replay":
+            reached = self._reached(entry, said)
+            positions.move(self._connection, self._stream, reached, pin=pin)
 
     @property
     def _names(self) -> list[str]:
@@ -230,13 +256,18 @@ class Load:
         names = map(sql.Identifier, [*self._names, DELETED_AT])
         marks = [sql.SQL("false AS {}").format(sql.Identifier(name)) for name in self._marks]
         self._connection.execute(
-            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+            sql.SQL(
+                "CREATE TEMP TABLE {} ON COMMIT DROP AS"
+                " SELECT {}, NULL::boolean AS _filtered, NULL::bigint AS _said FROM {} WITH NO DATA"
+            ).format(
                 self._rows,
                 sql.SQL(", ").join([*names, *marks]),
                 self._merge.spec.leaf(self._stream.connector),
             )
         )
         quarantine.make_staging(self._connection, self._refused)
+        if self._children is not None:
+            self._children.make_staging()
         sys.audit("integrations.staging", str(self._stream))
 
     def _count(self, staging: sql.Identifier) -> int:
@@ -274,6 +305,10 @@ class Load:
     def _merged(self, entry: LedgerEntry, said: Said) -> LedgerEntry:
         run_id = entry.run_id
         self._merge = replace(self._merge, replay=entry.cause == "replay")
+        superseded = outdated = missing = 0
+        if self._children is not None:
+            superseded = self._children.supersede(self._merge)
+            outdated = self._children.drop_outdated(self._merge)
         alone = self._merge.drop_lent() if self._lent else 0
         folded = self._merge.fold()
         if self._lent:
@@ -282,15 +317,21 @@ class Load:
         withdrawn = self._merge.withdraw(run_id=run_id) if entry.cause == "replay" else 0
         self._put_refused(entry, said)
         self._merge.close_quarantine()
-        unchanged, stale = self._merge.drop_settled()
+        if self._children is not None:
+            missing = self._children.bury_missing(self._merge, run_id=run_id)
+        unchanged, stale, filtered = self._merge.drop_settled()
+        filtered += self._merge.drop_filtered() if self._filters else 0
+        duplicate, stale = superseded + folded, stale + below + outdated
         # Nothing is looked for in vain: each look is at every row that ever was in staging.
-        left = self._staged > folded + below + unchanged + stale
+        left = self._staged > duplicate + unchanged + stale + filtered
         return replace(
             entry,
-            duplicate=folded + self._repeated,
+            duplicate=duplicate + self._repeated,
             withdrawn=withdrawn,
             unchanged=unchanged,
-            stale=stale + below,
+            stale=stale,
+            filtered=filtered + self._filtered,
+            absent_deleted=missing,
             updated=self._merge.update(run_id=run_id) if left else 0,
             inserted=self._merge.insert(run_id=run_id) if left else 0,
             deleted=self._merge.bury(run_id=run_id) if left and self._deletes else 0,
@@ -311,7 +352,7 @@ class Load:
                 f"{BRAKE_SHARE:.0%}, so nothing was deleted and nothing loaded"
             )
             return replace(entry, status="blocked", error=told)
-        return replace(entry, absent_deleted=absent)
+        return replace(entry, absent_deleted=entry.absent_deleted + absent)
 
     def _reached(self, entry: LedgerEntry, said: Said) -> Reached:
         if entry.landing is None:
@@ -329,3 +370,9 @@ class Load:
             checked_at=said.checked_at,
             floor_at=floor,
         )
+
+
+def _numbered(table: pa.Table, first: int) -> pa.Table:
+    """The same with its statements numbered from another number on."""
+    numbers = pc.add(table[SAID], first)
+    return table.set_column(table.schema.get_field_index(SAID), SAID, numbers)

@@ -90,7 +90,7 @@ class Merge:
         """Keep one copy of each key: the one with the last place, unless one within the slack of
         it is of a newer version, which then takes its time; of equals the one staged last. What it
         keeps it takes from the others. How many went."""
-        return self._run(
+        return self.run(
             """
             WITH copies AS (
                 SELECT ctid AS at, source_id, _version, _seen_at, _rank, _rank = {delete} AS dead,
@@ -122,7 +122,7 @@ class Merge:
 
     def drop_lent(self) -> int:
         """Take out the copies that are lent where nobody borrows; how many."""
-        return self._run(
+        return self.run(
             """
             DELETE FROM {staging} s WHERE _rank = {lent} AND NOT EXISTS
                 (SELECT FROM {staging} o WHERE o.source_id = s.source_id AND o._rank <> {lent})
@@ -132,13 +132,13 @@ class Merge:
 
     def own_lent(self) -> None:
         """Let a lent copy that stands for all be one of a pull: nothing is known beyond it."""
-        self._run("UPDATE {staging} SET _rank = 0 WHERE _rank = {lent}", lent=keeping.LENT)
+        self.run("UPDATE {staging} SET _rank = 0 WHERE _rank = {lent}", lent=keeping.LENT)
 
     def drop_below_floor(self) -> int:
         """Take out live statements from before the floor about keys never seen; how many."""
         if self.floor is None:
             return 0
-        return self._run(
+        return self.run(
             """
             DELETE FROM {staging} s
             WHERE {is_live} AND s._seen_at < {floor}
@@ -150,7 +150,7 @@ class Merge:
         """Delete the rows that were made from what is refused now, where it was not refused
         before: for replays, after a mapping has changed; how many. A row that takes newer stamps
         has those of what it was made from."""
-        return self._run(
+        return self.run(
             """
             UPDATE {leaf} t SET _deleted_at = s.seen_at, _seen_at = s.seen_at,
                 _synced_at = now(), _run_id = {run_id}
@@ -171,7 +171,7 @@ class Merge:
         """Close the entries of keys that pass now, those that this load opened too; not by a
         statement that is stale, nor by one from before the refusal. A closed entry remembers the
         newest success, since an unchanged row may not."""
-        return self._run(
+        return self.run(
             """
             UPDATE {quarantine} q
             SET closed_at = coalesce(q.closed_at, now()), said_at = s._seen_at,
@@ -185,31 +185,44 @@ class Merge:
 
     def drop_all(self) -> int:
         """Take everything out of staging, unread; how many."""
-        return self._run("DELETE FROM {staging}").rowcount
+        return self.run("DELETE FROM {staging}").rowcount
 
-    def drop_settled(self) -> tuple[int, int]:
-        """Take out of staging what needs no writing: how many are unchanged, how many stale.
+    def drop_settled(self) -> tuple[int, int, int]:
+        """Take out of staging what needs no writing: how many are unchanged, how many stale, and
+        how many filtered whose rows are deleted already.
 
         Rows are found again by their place: by key the planner, which expects one row of a leaf
         that it has not looked at yet, compares each with each.
         """
-        row = self._run(
+        row = self.run(
             """
             WITH gone AS (
                 DELETE FROM {staging} s USING {leaf} t
                 WHERE {same_key} AND (NOT {applied} OR {same})
                 RETURNING t.ctid AS place, s._version, s._seen_at, s._rank, s._deleted_at,
-                    {applied} AS applied
+                    {applied} AS applied, s._filtered IS TRUE AS filtered
             ) {take_stamps}
-            SELECT count(*) FILTER (WHERE applied), count(*) FILTER (WHERE NOT applied) FROM gone
+            SELECT count(*) FILTER (WHERE applied AND NOT filtered),
+                count(*) FILTER (WHERE NOT applied), count(*) FILTER (WHERE applied AND filtered)
+            FROM gone
             """
         ).fetchone()
         assert row is not None, "an aggregate gives one row"
-        return row[0], row[1]
+        return row[0], row[1], row[2]
+
+    def drop_filtered(self) -> int:
+        """Take out of staging what does not pass the filter and was never seen; how many. What is
+        left of it deletes a row."""
+        return self.run(
+            """
+            DELETE FROM {staging} s
+            WHERE s._filtered AND NOT EXISTS (SELECT FROM {leaf} t WHERE {same_key})
+            """
+        ).rowcount
 
     def update(self, *, run_id: str) -> int:
         """Write the live statements that are left over the rows that they are about; how many."""
-        return self._run(
+        return self.run(
             """
             UPDATE {leaf} t SET
                 {set_columns}, _version = s._version, _rank = s._rank,
@@ -224,7 +237,7 @@ class Merge:
     def insert(self, *, run_id: str) -> int:
         """Write the live statements about keys never seen; how many. Plain, since the load's lock
         keeps others out: ON CONFLICT costs twice as much."""
-        return self._run(
+        return self.run(
             """
             INSERT INTO {leaf} ({key}, {columns}, {stamps}, _synced_at, _run_id)
             SELECT {connector}, {connection}, {stream}, s.source_id, {s_columns}, {s_stamps},
@@ -237,7 +250,7 @@ class Merge:
 
     def bury(self, *, run_id: str) -> int:
         """Write the deletes that are left, over a row's values or for a key never seen."""
-        return self._run(
+        return self.run(
             """
             INSERT INTO {leaf} AS t ({key}, {stamps}, _synced_at, _run_id, _deleted_at)
             SELECT {connector}, {connection}, {stream}, s.source_id, {s_stamps},
@@ -255,7 +268,7 @@ class Merge:
 
     def live(self) -> int:
         """How many rows of the stream are live."""
-        row = self._run(
+        row = self.run(
             "SELECT count(*) FROM {leaf} t WHERE {mine} AND t._deleted_at IS NULL"
         ).fetchone()
         assert row is not None, "an aggregate gives one row"
@@ -264,7 +277,7 @@ class Merge:
     def bury_absent(self, *, run_id: str, snapshot: datetime) -> int:
         """Delete the rows that a complete reading, begun at `snapshot`, has not said: those whose
         stamps are from before it. One that it said and that was refused is there; how many."""
-        return self._run(
+        return self.run(
             """
             UPDATE {leaf} t SET _deleted_at = {snapshot}, _seen_at = {snapshot}, _rank = {delete},
                 _synced_at = now(), _run_id = {run_id}
@@ -275,7 +288,8 @@ class Merge:
             snapshot=snapshot,
         ).rowcount
 
-    def _run(self, statement: LiteralString, **values: Any) -> psycopg.Cursor[Any]:
+    def run(self, statement: LiteralString, **values: Any) -> psycopg.Cursor[Any]:
+        """A statement over the rows `t` and what is staged, for those that keep the order too."""
         names = [column.name for column in self.spec.columns]
         mine: dict[str, Any] = {
             "staging": self.staging,
@@ -308,7 +322,7 @@ class Merge:
             mine[name] = sql.SQL(text if slack else "").format(**mine)
         for name, text in (("same_key", _SAME_KEY), ("mine", _MINE), ("same", _SAME)):
             mine[name] = sql.SQL(text).format(s=sql.Identifier("s"), **mine)
-        for name, row in (("applied", "s"), ("excluded_applied", "excluded")):
+        for name, row in (("applied", "s"), ("excluded_applied", "excluded"), ("w_applied", "w")):
             mine[name] = self._applied(sql.Identifier(row), mine)
         copy = sql.Identifier("c")
         mine |= keeping.inheritance(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from integrations.transformation.chain import Chain
+from integrations.transformation.explode import ITEM, ITEM_NO, of_element
 from integrations.transformation.function import PythonFunction
 from integrations.transformation.lookup import Lookup, lookups
 from integrations.transformation.mapping import BoundField, BoundMapping
@@ -46,7 +47,16 @@ def field_table(bound: BoundMapping) -> str:
     if bound.deleted:
         about = "When the source said that it is deleted (a moment in UTC)"
         lines.append(f"| _deleted_at | `{bound.deleted}` | deleted |  | {about} |")
-    return "\n".join(lines)
+    return "\n".join([*_selection(bound), *lines])
+
+
+def _selection(bound: BoundMapping) -> list[str]:
+    """Which rows there are, where that is not one for each record."""
+    each, where = bound.mapping.each, bound.mapping.where
+    told = [f"A row for each element of `{each}`, which is `{ITEM}`."] if each else []
+    if where:
+        told.append(f"Only where {' and '.join(one.words() for one in where)}.")
+    return [" ".join(told), ""] if told else []
 
 
 def _missing(bound: BoundMapping, field: BoundField) -> str:
@@ -85,16 +95,28 @@ def lineage(bound: BoundMapping) -> dict[str, list[str]]:
 
     Every column of the entity, empty for one that nothing or a constant fills, and of the columns
     around them `source_id`, `_version` and `_deleted_at`. A function's column reads all that it is
-    given. The flag of a deleted record stands at `_deleted_at` alone, though it empties the rest.
+    given. The flag of a deleted record stands at `_deleted_at` alone, though it empties the rest;
+    so does what a filter looks at. What is in an element of a list has the path `lines[].sku`.
     """
     fields = {field.column.name: list(field.rule.reads()) for field in bound.fields}
     key = dict.fromkeys(path for rule in bound.key for path in rule.reads())
-    return {
+    flags = [bound.deleted] if bound.deleted else []
+    flags += [condition.source for condition in bound.mapping.where]
+    read = {
         "source_id": list(key),
         **{column.name: fields.get(column.name, []) for column in bound.entity.columns()},
         "_version": [bound.version] if bound.version else [],
-        "_deleted_at": [bound.deleted] if bound.deleted else [],
+        "_deleted_at": list(dict.fromkeys(flags)),
     }
+    return {name: [source_path(bound, path) for path in paths] for name, paths in read.items()}
+
+
+def source_path(bound: BoundMapping, path: str) -> str:
+    """Where what a mapping reads stands in the source's record: `lines[].sku` for `item.sku`."""
+    each = bound.mapping.each
+    if each is None or not of_element(path):
+        return path
+    return each if path == ITEM_NO else f"{each}[]{path.removeprefix(ITEM)}"
 
 
 def looked_up(bound: BoundMapping) -> dict[str, list[Lookup]]:
@@ -105,8 +127,12 @@ def looked_up(bound: BoundMapping) -> dict[str, list[Lookup]]:
 
 def sources_of(field: BoundField) -> list[str]:
     """What a column is made from: paths of the record, and columns that are looked up."""
-    paths = [f"`{path}`" for path in field.rule.reads()]
-    return paths + [f"`{one.value}` of {one.place}" for one in lookups(field.rule)]
+    return [*(f"`{path}`" for path in field.rule.reads()), *found_in(field)]
+
+
+def found_in(field: BoundField) -> list[str]:
+    """The columns in which a column's values are looked up, in words."""
+    return [f"`{one.value}` of {one.place}" for one in lookups(field.rule)]
 
 
 def mapping_hash(bound: BoundMapping) -> str:

@@ -178,11 +178,10 @@ class Router:
         now = moments(seen_at, array(read.rows, pa.int64()))
         for at, field, rule, reason in self._faults(read, streams, said, lane, now):
             refusals.add(read.rows[at], field=field, rule=rule, reason=reason)
-        refused = refusals.table(
-            events,
-            self._ids(events, refusals.rows),
-            seen_at=moments(seen_at, array(refusals.rows, pa.int64())),
-        )
+        wrong = array(refusals.rows, pa.int64())
+        bodies = [event.as_py() for event in events.take(wrong)]
+        keys = self._ids(events, refusals.rows)
+        refused = refusals.table(bodies, keys, seen_at=moments(seen_at, wrong))
         return Routed(self._split(lane, streams, refusals), unrouted, refused, len(events))
 
     def _note_unread(self, read: Read, events: Array, refusals: Refusals) -> int:

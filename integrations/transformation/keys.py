@@ -17,11 +17,31 @@ def source_ids(key: Sequence[Rule], columns: Columns, *, rows: int) -> tuple[Arr
     Parts are joined by `/`; one within a part is written `%2F`, so that no two keys look alike.
     """
     parts = [rule.apply(columns, wanted=TEXT, rows=rows).values for rule in key]
-    if len(parts) > 1:
-        for old, new in (("%", "%25"), ("/", "%2F")):
-            parts = [pc.replace_substring(part, pattern=old, replacement=new) for part in parts]
-    ids = pc.binary_join_element_wise(*parts, "/") if len(parts) > 1 else parts[0]
+    if len(parts) == 1:
+        return parts[0], unfit(parts[0], parts)
+    parts = list(map(_escaped, parts))
+    ids = joined(parts)
     return ids, unfit(ids, parts)
+
+
+def beginnings(key: Sequence[Rule], of: int, columns: Columns, *, rows: int) -> Array:
+    """The first `of` parts of ids, as these are written in ids of the whole key."""
+    if of == len(key) == 1:
+        return source_ids(key, columns, rows=rows)[0]
+    parts = (rule.apply(columns, wanted=TEXT, rows=rows).values for rule in key[:of])
+    return joined(list(map(_escaped, parts)))
+
+
+def joined(parts: Sequence[Array]) -> Array:
+    """The parts of ids in one."""
+    ids: Array = pc.binary_join_element_wise(*parts, "/")
+    return ids
+
+
+def _escaped(part: Array) -> Array:
+    for old, new in (("%", "%25"), ("/", "%2F")):
+        part = pc.replace_substring(part, pattern=old, replacement=new)
+    return part
 
 
 def unfit(ids: Array, parts: Sequence[Array]) -> Array:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from integrations.names import NAME
 from integrations.secrets import Secret
 from integrations.transformation.chain import Misfit
+from integrations.transformation.explode import ITEM, of_element
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
 from integrations.transformation.lookup import Lookup, Needed, Pairs, changed, lookups
@@ -24,6 +25,7 @@ from integrations.transformation.rule import TEXT, TYPE_WORDS, Rule, SourcePath
 from integrations.transformation.rules import FieldRule, settle
 from integrations.transformation.units import same
 from integrations.transformation.values import Constant
+from integrations.transformation.where import Condition
 
 if TYPE_CHECKING:
     from integrations.canonical.entity import Entity, EntityColumn
@@ -68,6 +70,10 @@ class StreamMapping(BaseModel):
     `version` is the path of a whole number that grows with every change of a record, `deleted` that
     of a boolean: true where the source says with the record that it is deleted. `missing` decides
     for some of the columns what becomes of a value that is null or absent.
+
+    `each` is the path of a list (or an object) in the record: each of its elements becomes a row.
+    Paths that begin with `item.` are then of the element, `item_no` is its place from 0 on, and all
+    others are of the record. Only records (or elements) for which all of `where` hold become rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +86,8 @@ class StreamMapping(BaseModel):
     ]
     version: SourcePath = NO_VERSION
     deleted: SourcePath | None = None
+    each: SourcePath | None = None
+    where: tuple[Condition, ...] = ()
     fields: dict[str, FieldRule] = Field(min_length=1)
     missing: dict[str, Missing] = Field(default_factory=dict)
 
@@ -89,13 +97,16 @@ class StreamMapping(BaseModel):
         *,
         functions: Mapping[str, Function] | None = None,
         looking: "Looking | None" = None,
+        of: "StreamMapping | None" = None,
     ) -> "BoundMapping":
         """The mapping with its entity; raises `MappingErrors` with every mistake at once.
 
         `functions` are those that the folder's transformer.py offers to rules of type `python`;
-        `looking` says of each lookup what is known of its table before it is read.
+        `looking` says of each lookup what is known of its table before it is read; `of` is the
+        mapping of the stream whose records these are too, for a child stream.
         """
-        return _Binding(self, entity, functions or {}, looking or (lambda rule: rule)).bound()
+        looking = looking or (lambda rule: rule)
+        return _Binding(self, entity, functions or {}, looking, of).bound()
 
 
 Looking = Callable[[Lookup], Lookup]
@@ -114,7 +125,8 @@ class BoundField:
 
 @dataclass(frozen=True)
 class BoundMapping:
-    """A mapping that fits its entity. `paths` holds all that is read from a record, and as what."""
+    """A mapping that fits its entity. `paths` holds all that is read from a record (or a unit of
+    it), and as what. Of a child stream the first `of` parts of the key are its parent's."""
 
     entity: "type[Entity]"
     mapping: StreamMapping
@@ -123,6 +135,7 @@ class BoundMapping:
     version: str | None
     deleted: str | None
     paths: Mapping[str, Kind]
+    of: int = 0
 
     @property
     def needs(self) -> tuple[Needed, ...]:
@@ -162,8 +175,10 @@ class _Binding:
         entity: "type[Entity]",
         functions: Mapping[str, Function],
         looking: Looking,
+        of: StreamMapping | None,
     ) -> None:
         self.mapping = mapping
+        self.of = of
         self.entity = entity
         self.functions = functions
         self.looking = looking
@@ -172,20 +187,28 @@ class _Binding:
         self.mistakes: list[tuple[Path, str]] = []
 
     def bound(self) -> BoundMapping:
-        mapping = self.mapping
+        mapping, told = self.mapping, self.of or self.mapping
+        if self.of is not None:
+            self.mistakes.extend(unlike(mapping, self.of))
         fields = tuple(self._fields())
         key = tuple(self._key())
-        version = None if mapping.version == NO_VERSION else mapping.version
+        version = None if told.version == NO_VERSION else told.version
         if version is not None:
             self._read({version: INTEGER}, ("version",))
-        if mapping.deleted is not None:
-            self._read({mapping.deleted: BOOLEAN}, ("deleted",))
+        if told.deleted is not None:
+            self._read({told.deleted: BOOLEAN}, ("deleted",))
+        for number, condition in enumerate(mapping.where):
+            self._read({condition.source: condition.reads(self.paths)}, ("where", number))
         self._unfilled()
         self._undecidable()
         self.mistakes.extend((("fields",), message) for message in tangled(self.paths))
+        self.mistakes.extend((("each",), message) for message in astray(mapping.each, self.paths))
         if self.mistakes:
             raise MappingErrors(self.mistakes)
-        return BoundMapping(self.entity, mapping, fields, key, version, mapping.deleted, self.paths)
+        of = len(self.of.key) if self.of else 0
+        return BoundMapping(
+            self.entity, mapping, fields, key, version, told.deleted, self.paths, of
+        )
 
     def _fields(self) -> Iterator[BoundField]:
         for name, given in self.mapping.fields.items():
@@ -310,3 +333,32 @@ def tangled(paths: Iterable[str]) -> Iterator[str]:
         for other in known:
             if other.startswith(f"{path}."):
                 yield f"`{path}` is read as a value, yet `{other}` lies inside it"
+
+
+def astray(each: str | None, paths: Iterable[str]) -> Iterator[str]:
+    """What is wrong with paths beside the list that is taken apart."""
+    paths = list(paths)
+    lost = [f"`{path}`" for path in paths if each is None and path.startswith(f"{ITEM}.")]
+    if lost:
+        yield f"there is no `each` that says of which list {', '.join(lost)} is"
+    for path in paths:
+        if each is not None and not of_element(path):
+            if path == each or path.startswith(f"{each}."):
+                yield f"`{path}` lies in the list `{each}`: what is in an element is `{ITEM}.…`"
+            elif each.startswith(f"{path}."):
+                yield f"`{path}` is read as a value, yet the list `{each}` lies inside it"
+
+
+def unlike(child: StreamMapping, parent: StreamMapping) -> Iterator[tuple[Path, str]]:
+    """What of a child's mapping does not go together with its parent's."""
+    if child.key[: len(parent.key)] != parent.key:
+        yield ("key",), "the key of a child stream begins with its parent's, written as there"
+    elif child.each is not None and len(child.key) == len(parent.key):
+        yield ("key",), "the key is its parent's alone, and would be one for all elements"
+    if child.version != NO_VERSION:
+        yield ("version",), "a child stream has its parent's version; write none here"
+    if child.deleted is not None:
+        about = "a child stream is deleted as its parent says, or by a `where` on the element"
+        yield ("deleted",), f"{about}; write none here"
+    if parent.each is not None:
+        yield (), "its parent has `each`: the elements of an element are not taken apart"

@@ -9,7 +9,7 @@ again in the same places: of later blocks msgspec reads just these beforehand.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -52,13 +52,16 @@ class Parsed:
 
     def without(self, rows: Array) -> "Parsed":
         """The same less the records at these positions of the batch."""
-        kept = pc.invert(pc.is_in(self.rows, value_set=rows))
         gone = set(rows.to_pylist())
-        return Parsed(
-            {path: values.filter(kept) for path, values in self.columns.items()},
-            self.rows.filter(kept),
-            [one for one in self.unread if one.row not in gone],
+        return replace(
+            self.only(pc.invert(pc.is_in(self.rows, value_set=rows))),
+            unread=[one for one in self.unread if one.row not in gone],
         )
+
+    def only(self, kept: Array) -> "Parsed":
+        """The same less those of the records that were read for which `kept` is false."""
+        columns = {path: values.filter(kept) for path, values in self.columns.items()}
+        return Parsed(columns, self.rows.filter(kept), self.unread)
 
 
 INT64 = 2**63

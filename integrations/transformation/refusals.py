@@ -5,7 +5,7 @@ shows them, and a retry reads nothing else.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -48,14 +48,15 @@ class Refusals:
         """The positions of the refused records, in the batch's order."""
         return sorted(self._reasons)
 
-    def table(self, records: Array, keys: Mapping[int, str], *, seen_at: Array) -> pa.Table:
+    def table(
+        self, records: Sequence[bytes], keys: Mapping[int, str], *, seen_at: Array
+    ) -> pa.Table:
         """The refusals of a batch; a record without an entry in `keys` goes by its hash.
 
-        `seen_at` has a moment for each of `rows`.
+        `records` has the bytes of each of `rows`, and `seen_at` a moment.
         """
         lines = []
-        for row, seen in zip(self.rows, seen_at.to_pylist(), strict=True):
-            record = records[row].as_py()
+        for row, record, seen in zip(self.rows, records, seen_at.to_pylist(), strict=True):
             field, rule, _ = self._reasons[row][0]
             reason = "; ".join(dict.fromkeys(reason for *_, reason in self._reasons[row]))
             key = keys.get(row) or f"sha256:{hashlib.sha256(record).hexdigest()}"

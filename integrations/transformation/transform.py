@@ -4,10 +4,8 @@ Everything goes by column: parse, coerce, map, check. A bad value costs its own 
 batch. Nothing here knows the clock, the network or the database: the same bytes give the same rows.
 """
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +15,7 @@ import pyarrow as pa
 from integrations.errors import StopStream
 from integrations.secrets import Secret
 from integrations.storage.tables import KEEP
+from integrations.transformation.apart import Done, UnitTransformer, together
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
 from integrations.transformation.deletions import NONE, Deletions, ascending
 from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unfit
@@ -29,7 +28,9 @@ from integrations.transformation.presence import Absences, Presence
 from integrations.transformation.refusals import Refusals
 from integrations.transformation.rule import BOOL, INT, JSON, TEXT, TIMESTAMP, Bad, Columns
 from integrations.transformation.times import moments
+from integrations.transformation.transformed import FILTERED, ROW, Transformed
 from integrations.transformation.values import IdOrObject, Text, Word
+from integrations.transformation.where import passing
 
 PULL, PUSH, DELETE = 0, 1, 2
 """`_rank`: which statement about a row wins where time and version do not decide."""
@@ -38,31 +39,10 @@ MASK = "•••"
 NULL = "null"
 _PLAIN = (Text, Integer, IdOrObject, Word)
 """The rules of a key that is the source's own, as it stands in a path or a parameter."""
-_ROW = "row"
-"""The working column that holds a record's position in its batch."""
 _SHOWN = 80
 """Characters of a bad value in a reason."""
 _NUL = r"(^|[^\\])(\\\\)*\\u0000"
 """A NUL character within JSON text; after an odd number of backslashes more it is plain text."""
-
-
-@dataclass(frozen=True)
-class Transformed:
-    """What became of a batch: `received` records are `rows` and `refused` together.
-
-    `rows` has source_id, the entity's columns (JSON as strings), `_version` (int64, null without
-    one), `_seen_at` (UTC, microseconds), `_rank` (int16) and `_deleted_at`: null, or for a deletion
-    its `_seen_at`; the entity's columns are then all null. For each column that the mapping may
-    keep there is a boolean `_keep_<column>`: true where what is stored stands, and the column has
-    what a key never seen takes. `refused` has the columns of `refusals.SCHEMA`. Both keep the
-    batch's order. `strange` are words of the source that the mapping of a column took without
-    knowing them, and how often each came.
-    """
-
-    rows: pa.Table
-    refused: pa.Table
-    received: int
-    strange: Mapping[str, Counter[str]] = dataclasses.field(default_factory=dict)
 
 
 class Transformer:
@@ -93,6 +73,24 @@ class Transformer:
         } | {path: ("source_id", "key") for rule in bound.key for path in rule.reads()}
         if bound.deleted:
             self._readers[bound.deleted] = ("_deleted_at", "deleted")
+        self._units = None
+        if bound.mapping.each or bound.of:
+            self._units = UnitTransformer(bound, self._transformed)
+
+    def pieces(
+        self, records: Array, *, seen_at: Array | datetime, rank: Array | int = PULL
+    ) -> Iterator[Transformed]:
+        """As `run`, part by part where lists are taken apart: units may be many times the
+        records."""
+        if self._units is None:
+            yield self.run(records, seen_at=seen_at, rank=rank)
+        else:
+            yield from self._units.pieces(records, seen_at=seen_at, rank=rank)
+
+    def kept(self, records: Array) -> tuple[Array, Array]:
+        """The units of records as quarantine keeps them, and the position of each one's record."""
+        assert self._units is not None, "records that are no lists are kept as they are"
+        return self._units.kept(records)
 
     def run(
         self,
@@ -101,6 +99,7 @@ class Transformer:
         seen_at: Array | datetime,
         rank: Array | int = PULL,
         deleted: Array | None = None,
+        units: bool = False,
     ) -> Transformed:
         """The rows of a batch: `records` is an Array of binary, one JSON object each.
 
@@ -108,8 +107,26 @@ class Transformer:
         `rank` likewise is one for all or an int16 a record. A record for which the boolean Array
         `deleted` is true is a tombstone: its rank is `DELETE`, and nothing but its key needs to be
         readable. A record with the mapping's flag keeps its rank, and needs no more than that.
-        Raises `StopStream` where the mapping's function or the entity's model itself fails.
+        `units` says that these are no records but units, as quarantine keeps them. Raises
+        `StopStream` where the mapping's function or the entity's model itself fails.
         """
+        if self._units is None:
+            return self._transformed(records, seen_at=seen_at, rank=rank, deleted=deleted).result
+        assert deleted is None, "no feed routes to a stream of units"
+        at: Any = {"seen_at": seen_at, "rank": rank}
+        parts = list(self._units.pieces(records, **at, units=units))
+        return together(parts or self._units.pieces(records, **at, units=True))
+
+    def _transformed(
+        self,
+        records: Array,
+        *,
+        seen_at: Array | datetime,
+        rank: Array | int,
+        deleted: Array | None = None,
+        whole: Callable[[int], bytes] | None = None,
+    ) -> Done:
+        """The rows of units; `whole` gives what is kept of one that is refused, by its position."""
         refusals, strange = Refusals(), dict[str, Counter[str]]()
         parsed = self._parser.parse(records)
         told = NONE if deleted is None else pc.indices_nonzero(deleted)
@@ -117,18 +134,29 @@ class Transformer:
         if len(gone):
             parsed = parsed.without(gone)
         self._note_unread(parsed.unread, refusals)
+        left = self._left_out(parsed)
+        parsed = parsed if left is None else parsed.without(left.rows)
         ids = self._ids(parsed, refusals)
         absences = Absences(self._presence, parsed, records)
         table = _without(self._table(parsed, ids, absences, refusals, strange), refusals)
         table = self._checked(table, parsed, refusals)
         if len(gone):
             stubs = self._stubs(records, gone, refusals)
-            table = pa.concat_tables([table, stubs]).sort_by(_ROW).combine_chunks()
+            table = pa.concat_tables([table, stubs]).sort_by(ROW).combine_chunks()
+        filtered = 0
+        if left is not None:
+            table, filtered = self._with_left_out(table, left)
+            gone = ascending(gone, left.rows)
+        places = table[ROW]
         rows = self._stamped(table, seen_at=seen_at, rank=rank, gone=gone, told=told)
+        wrong = array(refusals.rows, pa.int64())
         keys = self._keys_of(refusals.rows, parsed, ids, records)
-        seen = moments(seen_at, array(refusals.rows, pa.int64()))
-        refused = refusals.table(records, keys, seen_at=seen)
-        return Transformed(rows, refused, len(records), strange)
+        bodies: list[Any] = records.take(wrong).to_pylist()
+        if whole is not None:
+            bodies = list(map(whole, refusals.rows))
+        refused = refusals.table(bodies, keys, seen_at=moments(seen_at, wrong))
+        result = Transformed(rows, refused, len(records), filtered, strange=strange)
+        return Done(result, places, set(refusals.rows) - keys.keys())
 
     def tombstones(self, keys: Sequence[str], *, seen_at: Array | datetime) -> pa.Table:
         """Rows like those of `run` for keys of which the source has no record any more.
@@ -158,6 +186,27 @@ class Transformer:
             if rule == "key" and one.reason.endswith("got `int`"):
                 reason += f"; write the key as {{type: integer, from: {path}}}"
             refusals.add(one.row, field=name, rule=rule, reason=reason)
+
+    def _left_out(self, parsed: Parsed) -> Parsed | None:
+        """The records that do not pass `where`; None where there is none. What else is wrong with
+        them does not matter."""
+        where = self._bound.mapping.where
+        if not where:
+            return None
+        return parsed.only(
+            pc.invert(passing(where, parsed.columns, self._bound.paths, rows=len(parsed.rows)))
+        )
+
+    def _with_left_out(self, table: pa.Table, left: Parsed) -> tuple[pa.Table, int]:
+        """The rows and those of keys that are left out; how many of these have no key."""
+        count = len(left.rows)
+        ids, bad = source_ids(self._bound.key, left.columns, rows=count)
+        rows = self._rows(left.rows, ids, self._nothing(count), versions=self._versions(left))
+        rows = rows.filter(pc.invert(bad))
+        kept = table.append_column(FILTERED, repeat(False, BOOL, len(table)))
+        rows = rows.append_column(FILTERED, repeat(True, BOOL, len(rows)))
+        both = pa.concat_tables([kept, rows]).sort_by(ROW).combine_chunks()
+        return both, pc.sum(bad, min_count=0).as_py()
 
     def _ids(self, parsed: Parsed, refusals: Refusals) -> Array:
         """The source ids of the parsed records, null where there is none."""
@@ -209,7 +258,7 @@ class Transformer:
     def _rows(
         self, rows: Array, ids: Array, columns: Mapping[str, Array], *, versions: Array
     ) -> pa.Table:
-        return pa.table({_ROW: rows, "source_id": ids, **columns, "_version": versions})
+        return pa.table({ROW: rows, "source_id": ids, **columns, "_version": versions})
 
     def _column(
         self, field: BoundField, parsed: Parsed, absences: Absences, refusals: Refusals
@@ -234,7 +283,7 @@ class Transformer:
     def _checked(self, table: pa.Table, parsed: Parsed, refusals: Refusals) -> pa.Table:
         """The rows that the entity's model takes; asked again until it has nothing to say."""
         while faults := self._bound.entity.faults(table.select(self._names)):
-            rows = pc.take(table[_ROW], array([fault.row for fault in faults], pa.int64()))
+            rows = pc.take(table[ROW], array([fault.row for fault in faults], pa.int64()))
             places = positions(pc.index_in(rows, value_set=parsed.rows))
             for fault, row, at in zip(faults, positions(rows), places, strict=True):
                 field = self._fields[fault.column]
@@ -261,7 +310,7 @@ class Transformer:
             if table.schema.field(name).type == JSON:
                 plain = pc.cast(table[name], TEXT)
                 table = table.set_column(number, name, plain)
-        rows: Any = table[_ROW].combine_chunks()
+        rows: Any = table[ROW].combine_chunks()
         seen = moments(seen_at, rows)
         ranks, ends = _ranks(rank, rows), nulls(len(rows), TIMESTAMP)
         if len(gone):
@@ -270,7 +319,7 @@ class Transformer:
             ends = pc.if_else(pc.is_in(rows, value_set=gone), seen, None)
         for name, values in (("_seen_at", seen), ("_rank", ranks), ("_deleted_at", ends)):
             table = table.append_column(name, values)
-        return table.drop_columns(_ROW)
+        return table.drop_columns(ROW)
 
     def _keys_of(
         self, rows: list[int], parsed: Parsed, ids: Array, records: Array
@@ -293,7 +342,7 @@ def _ranks(rank: Array | int, rows: Any) -> Array:
 def _without(table: pa.Table, refusals: Refusals) -> pa.Table:
     if not len(refusals):
         return table
-    refused = pc.is_in(table[_ROW], value_set=array(refusals.rows, pa.int64()))
+    refused = pc.is_in(table[ROW], value_set=array(refusals.rows, pa.int64()))
     return table.filter(pc.invert(refused)).combine_chunks()
 
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from integrations.connector_template import loading, pull
+from integrations.connector_template import family, loading, pull
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import BoundFeed, BoundStream, Connector
 from integrations.connector_template.run import Run
@@ -44,8 +44,9 @@ class Subject:
 
     @property
     def streams(self) -> list[BoundStream]:
-        """The streams of the sandbox connection."""
-        return [s for s in self.connector.streams() if s.id.connection == SANDBOX]
+        """The streams of the sandbox connection that are read; their children come with them."""
+        mine = [s for s in self.connector.streams() if s.id.connection == SANDBOX]
+        return [stream for stream in mine if stream.parent is None]
 
     @property
     def feeds(self) -> list[BoundFeed]:
@@ -98,11 +99,16 @@ class Case:
     zone: LandingZone
     clock: Callable[[], datetime]
     slept: list[float] = field(default_factory=list)
+    of_children: list[LedgerEntry] = field(default_factory=list)
     runs: Iterator[int] = field(default_factory=lambda: iter(range(1, 1_000)))
 
     def own(self, stream: BoundStream) -> BoundStream:
-        """The stream under this case's connection."""
-        return replace(stream, id=replace(stream.id, connection=self.name))
+        """The stream, and its children, under this case's connection."""
+        alone = replace(stream, id=replace(stream.id, connection=self.name), children=())
+        ids = (replace(one.id, connection=self.name) for one in stream.children)
+        told = zip(stream.children, ids, strict=True)
+        children = tuple(replace(one, id=id_, parent=alone) for one, id_ in told)
+        return replace(alone, children=children)
 
     def session(self) -> RestSession:
         """Logged in to the twin; waiting takes no time and is noted."""
@@ -129,11 +135,13 @@ class Case:
             )  # fmt: skip
 
     def load(self, stream: BoundStream, manifest: Manifest, run: Run) -> LedgerEntry:
-        _, entry = loading.load(
+        load = family.load if stream.children else loading.load
+        found, entry = load(
             self.own(stream), manifest,
             connection=self.connection, zone=self.zone, run=run, clock=self.clock,
         )  # fmt: skip
         assert entry is not None, "only a cursor can be passed by another run"
+        self.of_children += [child.entry for child in found.children if child.entry]
         return entry
 
     def sync(self, stream: BoundStream, window: Window | None) -> LedgerEntry:

@@ -112,7 +112,7 @@ class Installation:
         job = self.definitions.resolve_job_def(keys.job(stream.id.connector, stream.id.connection))
         return job.execute_in_process(
             instance=self.instance,
-            asset_selection=keys.trio(stream.id),
+            asset_selection=keys.of_stream(stream),
             tags=range_tags(partitions(stream), stretch),
             raise_on_error=False,
         ).success

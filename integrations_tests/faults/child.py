@@ -90,7 +90,7 @@ def prepare(connectors: Path) -> tuple[Readers, dg.Definitions]:
     found = sorted(folder for folder in connectors.iterdir() if folder.is_dir())
     loaded, broken = read(found)
     assert not broken, broken
-    streams = [stream for one in loaded for stream in one.streams()]
+    streams = [stream for one in loaded for stream in one.streams() if not stream.parent]
     feeds = [feed for one in loaded for feed in one.feeds()]
     defs = build(found)
     for connector, name in {(one.id.connector, one.id.connection) for one in streams}:
@@ -126,7 +126,7 @@ def backfill(job: dict[str, Any], defs: dg.Definitions) -> int:
             keys.job(stream.id.connector, stream.id.connection)
         ).execute_in_process(
             instance=instance,
-            asset_selection=keys.trio(stream.id),
+            asset_selection=keys.of_stream(stream),
             tags=tags | {RANGE_START: job["days"][0], RANGE_END: job["days"][1]},
             run_id=run_id,
             raise_on_error=False,
