@@ -1,7 +1,8 @@
 """Exact decimals, column by column: what is computed is right to its last digit, or refused.
 
-Arrow computes with up to 76 digits, but truncates quotients and raises for a whole column where one
-value does not fit. Here a result is rounded as is said, and one that does not fit costs its row.
+Arrow computes with up to 76 digits, but cuts quotients short, divides wrongly by long numbers, and
+raises for a whole column where one value does not fit. Here a result is rounded as is said, and one
+that does not fit costs its row.
 """
 
 from decimal import Decimal
@@ -11,7 +12,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from integrations.transformation.arrow import Array, pc
-from integrations.transformation.rule import INT, MONEY, Bad, Coerced
+from integrations.transformation.rule import FLOAT, INT, MONEY, Bad, Coerced
 
 WIDE = pa.decimal256(38, 9)
 """A value, ready to be computed with."""
@@ -20,6 +21,16 @@ FACTOR = pa.decimal256(28, 9)
 LIMIT = Decimal(10) ** 29
 FACTOR_LIMIT = Decimal(10) ** 19
 DECIMALS = 9
+
+_STEP = 9
+"""Decimals that Arrow takes off at a time. It divides exactly by what fits into 32 bits, by more
+not always: 36028797018963966 of 24 decimals, rounded to nine, is 36028797018963961.16 (pyarrow 26).
+"""
+_QUOTIENT = pa.decimal256(40, 0)
+_TENS = pa.decimal256(11, 0)
+_WHOLE = pa.decimal256(30, 0)
+_SIGN = pa.decimal256(2, 0)
+_SIGNS = (Decimal(-1), Decimal(0), Decimal(1))
 
 Digits = Annotated[int, Field(ge=0, le=DECIMALS, description="Decimals of the result.")]
 Rounding = Literal["half_even", "half_up", "half_down", "up", "down", "floor", "ceiling"]
@@ -64,8 +75,29 @@ def wide(values: Array) -> Array:
 
 def rounded(values: Array, digits: int, rounding: Rounding) -> Array:
     """Decimals of 256 bits or floating-point numbers, rounded."""
+    if not pa.types.is_floating(values.type):
+        while values.type.scale - digits > _STEP:
+            values = _shortened(values, values.type.scale - _STEP + 1)
     found: Array = pc.round(values, ndigits=digits, round_mode=_MODES[rounding])
     return found
+
+
+def _shortened(values: Array, scale: int) -> Array:
+    """The values with fewer decimals, for rounding them further: what is cut off leaves a one in
+    the last, so that no value falls on a tie or on a whole number that did not lie there."""
+    cut = pc.round(values, ndigits=scale - 1, round_mode=_MODES["down"])
+    ones = (pa.scalar(one.scaleb(-scale), pa.decimal256(scale + 1, scale)) for one in _SIGNS)
+    less, none, more = ones
+    left = pc.if_else(pc.less(values, cut), less, pc.if_else(pc.equal(values, cut), none, more))
+    return exactly(pc.add(cut, left), scale)
+
+
+def exactly(values: Array, scale: int) -> Array:
+    """The values with no more decimals than these; raises `ArrowInvalid` where one has more."""
+    while values.type.scale > scale:
+        off = min(_STEP, values.type.scale - scale)
+        values = values.cast(pa.decimal256(values.type.precision - off, values.type.scale - off))
+    return values
 
 
 def within(values: Array, limit: Decimal) -> tuple[Array, Array | None]:
@@ -84,25 +116,50 @@ def factors(values: Array) -> tuple[Array, Array | None]:
 
 
 def quotient(values: Array, by: Any, digits: int, rounding: Rounding) -> Array:
-    """`values` (`WIDE`) divided by `by` (`FACTOR`, nowhere zero), rounded as if never truncated."""
-    # Arrow truncates, here after 38 decimals. That moves no rounding: a quotient of whole numbers,
-    # the divisor below 10^28, is a tie of nine decimals or at least 5 × 10^-38 away from any.
-    found, beyond = within(pc.divide(values.cast(pa.decimal256(47, 18)), by), LIMIT)
-    done = rounded(found, digits, rounding)
+    """`values` (`WIDE`) divided by `by` (`FACTOR`, nowhere zero), rounded from what it truly is."""
+    beyond = pc.greater_equal(pc.abs(values), pc.multiply(pc.abs(by), pa.scalar(LIMIT, _WHOLE)))
+    kept = pc.if_else(beyond, None, values)
+    whole, rest = _divided(pc.multiply(kept, pa.scalar(Decimal(10 ** (digits + 1)), _TENS)), by)
+    # One digit more than is wanted, and behind it a one where something is left over.
+    left = pc.multiply(pc.sign(rest.cast(FLOAT)), pc.sign(_real(by))).cast(_SIGN)
+    exact = pc.add(pc.multiply(whole, pa.scalar(Decimal(10), _SIGN)), left)
+    unit = pa.scalar(Decimal(1).scaleb(-digits - 2), pa.decimal256(digits + 3, digits + 2))
+    done = rounded(pc.multiply(exact, unit), digits, rounding)
     # What lies beyond stays so: `fitted` is to see it.
-    return done if beyond is None else pc.if_else(beyond, pa.scalar(LIMIT, done.type), done)
+    held: Array = pc.if_else(beyond, pa.scalar(LIMIT, done.type), done)
+    return held
+
+
+def _divided(values: Array, by: Any) -> tuple[Array, Array]:
+    """Whole quotients, and remainders of either sign that are smaller than the divisor.
+
+    Arrow's own division is wrong for some divisors, see `_STEP`. Here floating-point numbers only
+    guess; what is right is settled by multiplying back, which is exact.
+    """
+    real, least = _real(by), pc.abs(by)
+    rest, whole = values, pc.multiply(values, 0).cast(_QUOTIENT)
+    while not pc.all(pc.less(pc.abs(rest), least), min_count=0).as_py():
+        guess = pc.round(pc.divide(rest.cast(FLOAT), real)).cast(_QUOTIENT)
+        whole = pc.add(whole, guess).cast(_QUOTIENT)
+        rest = pc.subtract(values, pc.multiply(whole, by))
+    return whole, rest
+
+
+def _real(by: Any) -> Any:
+    return by.cast(FLOAT)
 
 
 def fitted(values: Array, wanted: pa.DataType, *, rule: str) -> Coerced:
     """Results as a column; those that it cannot hold, or not exactly, are bad."""
+    scale = 0 if wanted == INT else DECIMALS
     try:
-        return Coerced(values.cast(wanted))
+        return Coerced(exactly(values, scale).cast(wanted))
     except pa.ArrowInvalid:  # one of them does not fit
         pass
     kept, beyond = _held(values, wanted)
-    least = rounded(kept, 0 if wanted == INT else DECIMALS, "down")
+    least = rounded(kept, scale, "down")
     inexact = pc.not_equal(least, kept)
-    good = pc.if_else(inexact, None, least).cast(wanted)
+    good = exactly(pc.if_else(inexact, None, least), scale).cast(wanted)
     told = (Bad(inexact, INEXACT, rule),)
     return Coerced(good, before=told if beyond is None else (*told, Bad(beyond, BEYOND, rule)))
 

@@ -23,6 +23,7 @@ from integrations.transformation.exact import (
     FACTOR,
     LIMIT,
     TOO_LARGE,
+    WIDE,
     Digits,
     Rounding,
     fitted,
@@ -230,6 +231,7 @@ class Unit(Numeric):
         sums = pc.add(product, _each(second, _WHOLE, found))
         kept, beyond = within(sums, LIMIT)
         by = _each(third, FACTOR, found)
+        kept = kept.cast(WIDE)
         done = fitted(quotient(kept, by, self.digits, self.rounding), wanted, rule=self.name)
         told = () if beyond is None else (Bad(beyond, TOO_LARGE, self.name),)
         return Coerced(done.values, before=(*told, *done.before))

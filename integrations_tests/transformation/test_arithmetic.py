@@ -61,6 +61,8 @@ D = Decimal
         ("money", {"type": "multiply", "by": "0.5", **TO_2}, "0.01", D(0)),
         ("money", {"type": "multiply", "by": "0.5", "digits": 2, "rounding": "up"}, "0.01", D("0.01")),
         ("whole", {"type": "multiply", "by": 1000}, 5, 5000),
+        ("money", {"type": "multiply", "by": 1, "digits": 3, "rounding": "down"}, "36028797018963966e6", D(36028797018963966000000)),
+        ("money", {"type": "divide", "by": "0.01", **TO_2}, "36028797018963966", D(3602879701896396600)),
         ("real", {"type": "multiply", "by": "0.1"}, 5.0, 0.5),
         ("money", {"type": "negate"}, "1.5", D("-1.5")),
         ("whole", {"type": "negate"}, -(2**63) + 1, 2**63 - 1),
@@ -243,12 +245,19 @@ def test_a_type_that_does_not_fit(fields: Any, at: Any, message: str) -> None:
 EXACT = Context(prec=MAX_PREC)
 WIDE = Context(prec=99)
 amounts = st.decimals(-LIMIT, LIMIT, places=9).filter(lambda one: abs(one) < LIMIT)
+awkward = st.builds(
+    lambda power, more, places: D(2**power + more).scaleb(-places, context=WIDE),
+    st.integers(0, 94), st.integers(-9, 9), st.integers(0, 9),
+).filter(lambda number: abs(number) < LIMIT)  # fmt: skip
+"""Near powers of two: what long division stumbles over."""
 factors = st.one_of(
-    st.decimals(-(10**18), 10**18, places=9), st.decimals(-9, 9, places=2), st.integers(1, 9).map(D)
+    st.decimals(-(10**18), 10**18, places=9),
+    st.decimals(-9, 9, places=2),
+    st.integers(1, 9).map(D),
+    awkward.filter(lambda number: abs(number) < 10**18),
 ).filter(bool)
-sums = st.lists(
-    st.tuples(amounts | st.decimals(-99, 99, places=3), factors), min_size=1, max_size=8
-)
+values_ = amounts | st.decimals(-99, 99, places=3) | awkward
+sums = st.lists(st.tuples(values_, factors), min_size=1, max_size=8)
 digits, modes = st.integers(0, 9), st.sampled_from(sorted(MODES))
 
 
