@@ -147,11 +147,13 @@ def return_body(back: Return, now: int) -> Body:
 
 
 def _event(back: Return, number: int, now: int) -> Body:
+    """A line of the history; of its own steps Sendcloud has nothing that a carrier said."""
     at, code = back.past(now)[number]
+    told = number > 1
     return {
         "carrier_update_timestamp": iso_offset(at),
         "parcel_status_history_id": str(back.place * 10 + number),
         "parent_status": code.lower().replace("_", "-"),
-        "carrier_code": carrier_of(back).code,
-        "carrier_message": f"{carrier_of(back).name}: {STATUSES[code].message}",
+        "carrier_code": carrier_of(back).code if told else "",
+        "carrier_message": f"{carrier_of(back).name}: {code.capitalize()}" if told else "",
     }
