@@ -96,6 +96,10 @@ def demo(run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+TAKEN_APART = {"shipments", "return_events"}
+"""Of whose records each may be several rows."""
+
+
 def loaded(demo: list[dict[str, Any]], connector: str) -> dict[str, dict[str, Any]]:
     """The demo's lines of a connector, in their order, by stream."""
     return {line["stream"]: line for line in demo if line["connector"] == connector}
@@ -114,7 +118,8 @@ def test_the_demo_loads_every_stream_once(demo: list[dict[str, Any]]) -> None:
         # The feed begins now; what is older comes by the windows.
         assert line["inserted"] > 0 or line["stream"] == "events"
         fates = COLUMNS[6:14]
-        assert sum(line[fate] for fate in fates) == line["received"] == line["records"]
+        assert sum(line[fate] for fate in fates) == line["received"]
+        assert line["received"] == line["records"] or line["stream"] in TAKEN_APART
     refused = {line["connector"] for line in demo if line["quarantined"]}
     assert refused == {"sendcloud", "stripe"}, "each twin holds records that cannot pass"
 
