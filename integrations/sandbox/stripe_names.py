@@ -94,11 +94,6 @@ FEES = {
 }
 
 
-def dice(name: str) -> Random:
-    """Random numbers that are the same for the same `name`, on every machine."""
-    return Random(name)  # noqa: S311  # data that must repeat, no secrets
-
-
 def base62(number: int) -> str:
     """`number` in Stripe's alphabet, as in the first characters of its ids."""
     digits = ""

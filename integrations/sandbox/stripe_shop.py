@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
 
+from integrations.sandbox.chance import dice
 from integrations.sandbox.stripe_balance import Balance
 from integrations.sandbox.stripe_facts import Charge, Customer, Facts, Refund, Transaction
-from integrations.sandbox.stripe_names import DAY, dice, person, tail
+from integrations.sandbox.stripe_names import DAY, person, tail
 from integrations.sandbox.stripe_till import Till
 
 DENSE_DAYS = 54

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -167,10 +167,39 @@ class PageNumber(BaseModel):
         return count, 1 if before + 1 < count else 0
 
 
+class BodyToken(BaseModel):
+    """The body holds a token at `next`, which goes into the parameter `param` for the next page.
+
+    It is a text or a whole number. Null, empty and absent mean the end: vendors use all three.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
+    type: Literal["body_token"]
+    next: FieldPath
+    param: str = Field(default="cursor", min_length=1)
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end. Raises `StopStream` for a token that cannot be sent back as it is."""
+        raw = value_at(answer.body, self.next)
+        found = plain(raw)
+        if found is None or found == "":
+            return None
+        token = text_of(raw)
+        if token is None:
+            raise StopStream(f"the answer's {self.next!r} should be a token, it is {shown(found)}")
+        return Next(params={self.param: token})
+
+
 class NextUrl(BaseModel):
     """The body holds the next page's address at `next`, absolute or relative.
 
-    Null, empty and absent mean the end: vendors use all three.
+    Null, empty and absent mean the end: vendors use all three. With `param` only that parameter is
+    taken out of the address: some addresses leave out what the first request asked for, or name
+    another scheme or host.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -180,6 +209,7 @@ class NextUrl(BaseModel):
 
     type: Literal["next_url"]
     next: FieldPath
+    param: str | None = Field(default=None, min_length=1)
 
     def follow(self, answer: Answer) -> Next | None:
         """None at the end. Raises `StopStream` when the address is no text."""
@@ -190,11 +220,14 @@ class NextUrl(BaseModel):
             raise StopStream(
                 f"the answer's {self.next!r} should be an address, it is {shown(found)}"
             )
-        return Next(url=_joined(answer.url, found))
+        return _onward(answer.url, found, param=self.param)
 
 
 class LinkHeader(BaseModel):
-    """The `Link` header holds the next page's address, with `rel="next"` (RFC 8288)."""
+    """The `Link` header holds the next page's address, with `rel="next"` (RFC 8288).
+
+    With `param` only that parameter is taken out of the address, as for `next_url`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -202,12 +235,13 @@ class LinkHeader(BaseModel):
     newest_first: ClassVar[bool] = False
 
     type: Literal["link_header"]
+    param: str | None = Field(default=None, min_length=1)
 
     def follow(self, answer: Answer) -> Next | None:
         """None when no link says `next`."""
         for target, relations in _links(answer.headers.get("link", "")):
             if "next" in relations:
-                return Next(url=_joined(answer.url, target))
+                return _onward(answer.url, target, param=self.param)
         return None
 
 
@@ -227,7 +261,8 @@ class Single(BaseModel):
 
 
 Paging = Annotated[
-    LastId | IdCursor | PageNumber | NextUrl | LinkHeader | Single, Field(discriminator="type")
+    LastId | IdCursor | PageNumber | BodyToken | NextUrl | LinkHeader | Single,
+    Field(discriminator="type"),
 ]
 
 
@@ -288,11 +323,18 @@ def id_of(record: msgspec.Raw, place: str) -> str:
     return found
 
 
-def _joined(base: str, target: str) -> str:
+def _onward(base: str, target: str, *, param: str | None) -> Next:
+    """The request for the page at this address; with `param`, for what the address says of it."""
     try:
-        return urljoin(base, target)
+        url = urljoin(base, target)
+        given = parse_qs(urlsplit(url).query) if param else {}
     except ValueError as error:
         raise StopStream(f"the next page's address cannot be read: {shown(target)}") from error
+    if param is None:
+        return Next(url=url)
+    if len(given.get(param, [])) != 1:
+        raise StopStream(f"the next page's address should have one {param!r}: {shown(target)}")
+    return Next(params={param: given[param][0]})
 
 
 def plain(raw: bytes | msgspec.Raw | None) -> object:

@@ -4,6 +4,7 @@ Read from a connector's file, so every field refuses what could not work, at loa
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
@@ -15,12 +16,23 @@ from integrations.redaction import redact
 from integrations.transport import Ask
 from integrations.transport.faults import Missing
 from integrations.transport.http import Params
-from integrations.transport.paging import FIELD_PATH, IdCursor, PageNumber, Paging
+from integrations.transport.paging import (
+    FIELD_PATH,
+    BodyToken,
+    IdCursor,
+    LinkHeader,
+    NextUrl,
+    PageNumber,
+    Paging,
+)
 from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
 
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
 _CREDENTIAL = re.compile(r"(?i)(?:key|token|secret|auth|password|passwd|credential)s?$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WindowFormat = Literal["epoch_s", "epoch_ms", "iso", "naive"]
+_WRITTEN: Mapping[WindowFormat, str] = {"iso": "%Y-%m-%dT%H:%M:%SZ", "naive": "%Y-%m-%d %H:%M:%S"}
+"""The forms that are no number."""
 
 
 def is_credential(name: str) -> bool:
@@ -65,10 +77,10 @@ class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
     The slots `{window.start}` and `{window.end}` take the window's bounds in UTC as `window_format`
-    says, whole seconds or milliseconds since 1970, or `2026-01-01T00:00:00Z`; the start rounded
-    down, the end up. `{since}` takes a moment in the same form, rounded down, `{position}` what a
-    reader by cursor stands at. A pull has one of these two, or none: a parameter whose slot has no
-    value is left out.
+    says: whole seconds or milliseconds since 1970, `2026-01-01T00:00:00Z` (iso), or the same
+    without its zone, `2026-01-01 00:00:00` (naive); the start rounded down, the end up. `{since}`
+    takes a moment in the same form, rounded down, `{position}` what a reader by cursor stands at. A
+    pull has one of these two, or none: a parameter whose slot has no value is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,7 +89,7 @@ class RestRequest(BaseModel):
     params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(_no_credentials)] = {}
     records: RecordPlace = ""
     paging: Paging
-    window_format: Literal["epoch_s", "epoch_ms", "iso"] = "iso"
+    window_format: WindowFormat = "iso"
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
@@ -152,9 +164,8 @@ class RestRequest(BaseModel):
         )
         since = moment - _EPOCH
         units = -(-since // unit) if up else since // unit
-        if self.window_format == "iso":
-            return (_EPOCH + units * unit).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return str(units)
+        written = _WRITTEN.get(self.window_format)
+        return (_EPOCH + units * unit).strftime(written) if written else str(units)
 
 
 def _own_param(paging: Paging) -> str | None:
@@ -162,7 +173,7 @@ def _own_param(paging: Paging) -> str | None:
     match paging:
         case IdCursor():
             return paging.older
-        case PageNumber():
+        case PageNumber() | BodyToken() | NextUrl() | LinkHeader():
             return paging.param
     return None
 

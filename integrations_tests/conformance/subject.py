@@ -69,7 +69,17 @@ class Subject:
         headers = self.oracle.let_in(self.twin.secrets)
         with httpx.Client(base_url=self.url, headers=headers, trust_env=False) as client:
             found = list(self.oracle.records(client, stream.id.stream, window))
-        return {self.key(stream, r): self.oracle.expected(stream.id.stream, r) for r in found}
+        units = [unit for record in found for unit in self.units(stream, record)]
+        return {self.key(stream, one): self.oracle.expected(stream.id.stream, one) for one in units}
+
+    def units(self, stream: BoundStream, record: Record) -> Iterator[Record]:
+        """What becomes a row: the record, or each element of its list, as `item`, beside it."""
+        each = stream.mapping.mapping.each
+        if each is None:
+            yield record
+            return
+        for number, item in enumerate(value_at(record, each) or ()):
+            yield {**record, "item": item, "item_no": number}
 
     def key(self, stream: BoundStream, record: Record) -> str:
         """The record's id at the source, as the mapping's key has it."""
@@ -248,6 +258,7 @@ class Spoiler:
         return dumped(document)
 
     def _record(self, record: Record) -> None:
+        assert self.stream.mapping.mapping.each is None, "of an element the bytes are not as sent"
         key = self.subject.key(self.stream, record)
         if self.subject.oracle.expected(self.stream.id.stream, record) is None:
             return

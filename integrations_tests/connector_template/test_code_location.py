@@ -121,16 +121,19 @@ def test_a_connection_that_fits_no_more_leaves_the_others() -> None:
 
 
 def test_without_secrets_nothing_is_scheduled() -> None:
-    """All that is shipped builds with no variable set, each stream with its trio and a schedule,
-    each feed with a schedule; no schedule runs, since none of its runs could log in."""
+    """All that is shipped builds with no variable set, each stream with its trio, its children's
+    assets and a schedule, each feed with a schedule; no schedule runs, since none of its runs could
+    log in."""
     loaded, broken = read(folders())
     definitions = build(folders())
 
-    streams = [stream.id for connector in loaded for stream in connector.streams()]
+    every = [stream for connector in loaded for stream in connector.streams()]
+    read_alone = [stream for stream in every if stream.parent is None]
     assert broken == {}
-    assert {key for id_ in streams for key in keys.trio(id_)} <= set(
+    assert {key for stream in read_alone for key in keys.of_stream(stream)} <= set(
         definitions.resolve_all_asset_keys()
     )
+    streams = [stream.id for stream in read_alone]
     schedules = {schedule.name: schedule for schedule in definitions.schedules or ()}
     feeds = [feed.id for connector in loaded for feed in connector.feeds()]
     assert schedules.keys() == {keys.schedule(id_) for id_ in [*streams, *feeds]}

@@ -12,6 +12,7 @@ from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.transport.body import records_in, text_of, value_at
 from integrations.transport.paging import (
     Answer,
+    BodyToken,
     IdCursor,
     LastId,
     LinkHeader,
@@ -36,7 +37,11 @@ BY_ID = IdCursor(type="id_cursor")
 OTHER_CURSOR = IdCursor(type="id_cursor", older="max", newer="min", id="m.k", more="more")
 NEXT_URL = NextUrl(type="next_url", next="links.next")
 ODATA = NextUrl(type="next_url", next="@odata.nextLink")
+CURSOR_OF_URL = NextUrl(type="next_url", next="next", param="cursor")
+TOKEN = BodyToken(type="body_token", next="next")
+OTHER_TOKEN = BodyToken(type="body_token", next="page.token", param="after")
 LINK = LinkHeader(type="link_header")
+CURSOR_OF_LINK = LinkHeader(type="link_header", param="cursor")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,27 @@ LINK = LinkHeader(type="link_header")
         (NEXT_URL, answer({"links": {}}), None),
         (NEXT_URL, answer({}), None),
         (ODATA, answer({"@odata.nextLink": URL}), Next(url=URL)),
+        # Of an address that loses the filters, or names another origin, its cursor is all there is.
+        (
+            CURSOR_OF_URL,
+            answer({"next": "http://other.example.com/things?size=1&cursor=cD0z%3D"}),
+            Next(params={"cursor": "cD0z="}),
+        ),
+        (CURSOR_OF_URL, answer({"next": None}), None),
+        (
+            CURSOR_OF_LINK,
+            answer([], link='</things/?cursor=a%2Fb>; rel="next"'),
+            Next(params={"cursor": "a/b"}),
+        ),
+        (CURSOR_OF_LINK, answer([], link='</things/?cursor=a>; rel="prev"'), None),
+        (TOKEN, answer({"next": "cD0z="}), Next(params={"cursor": "cD0z="})),
+        (TOKEN, answer({"next": 253542282}), Next(params={"cursor": "253542282"})),
+        (TOKEN, answer({"next": 0}), Next(params={"cursor": "0"})),
+        (TOKEN, answer({"next": None}), None),
+        (TOKEN, answer({"next": ""}), None),
+        (TOKEN, answer({"previous": "x"}), None),
+        (OTHER_TOKEN, answer({"page": {"token": "t"}}), Next(params={"after": "t"})),
+        (OTHER_TOKEN, answer({"page": None}), None),
         (Single(type="single"), answer({"has_more": True}), None),
         (BY_ID, answer({"has_more": False}, [{"id": "a"}]), None),
         (
@@ -154,6 +180,15 @@ def test_a_link_header_is_read_as_its_rfc_says(header: str, expected: str | None
         (NEXT_URL, answer({"links": {"next": {"href": "x"}}}), "should be an address"),
         (NEXT_URL, answer({"links": {"next": "http://[::1/"}}), "cannot be read"),
         (NEXT_URL, answer({"links": "none"}), "another shape"),
+        (CURSOR_OF_URL, answer({"next": "/things?size=1"}), "should have one 'cursor': '/things"),
+        (CURSOR_OF_URL, answer({"next": "/things?cursor="}), "should have one 'cursor'"),
+        (CURSOR_OF_URL, answer({"next": "/things?cursor=a&cursor=b"}), "should have one 'cursor'"),
+        (CURSOR_OF_URL, answer({"next": "http://[::1/"}), "cannot be read"),
+        (CURSOR_OF_LINK, answer([], link='</things>; rel="next"'), "should have one 'cursor'"),
+        (TOKEN, answer({"next": 1.5}), "'next' should be a token, it is 1.5"),
+        (TOKEN, answer({"next": True}), "should be a token, it is True"),
+        (TOKEN, answer({"next": {"href": "x"}}), "should be a token"),
+        (TOKEN, answer([1]), "another shape"),
         (LINK, answer([], link='https://no-brackets; rel="next"'), "Link header cannot be read"),
         (LINK, answer([], link='</a>; rel="prev", </b; rel="next"'), "Link header cannot be read"),
         (LINK, answer([], link='</b>; rel="next'), "Link header cannot be read"),
@@ -176,6 +211,10 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "next_url", "next": ""},
         {"type": "next_url", "next": "a..b"},
         {"type": "next_url", "next": "links.next", "more": "x"},
+        {"type": "next_url", "next": "links.next", "param": ""},
+        {"type": "link_header", "param": ""},
+        {"type": "body_token"},
+        {"type": "body_token", "next": "next", "param": ""},
         {"type": "last_id", "id": ".id"},
         {"type": "last_id", "param": ""},
         {"type": "id_cursor", "older": "cursor", "newer": "cursor"},
@@ -197,7 +236,12 @@ def test_every_paging_says_whether_its_order_is_immutable() -> None:
     """An address may hold an offset, and offsets shift: whoever takes absence for a deletion asks."""
     kinds = get_args(get_args(Paging)[0])
     assert {kind for kind in kinds if kind.immutable} == {LastId, IdCursor, Single}
-    assert {kind for kind in kinds if not kind.immutable} == {NextUrl, LinkHeader, PageNumber}
+    assert {kind for kind in kinds if not kind.immutable} == {
+        BodyToken,
+        NextUrl,
+        LinkHeader,
+        PageNumber,
+    }
 
 
 # --- the body -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import socket
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import ValidationError
@@ -296,10 +297,12 @@ ODD = Window(
     ("window_format", "window", "start", "end"),
     [
         ("iso", WINDOW, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+        ("naive", WINDOW, "2026-01-01 00:00:00", "2026-01-02 00:00:00"),
         ("epoch_s", WINDOW, "1767225600", "1767312000"),
         ("epoch_ms", WINDOW, "1767225600000", "1767312000000"),
         # A source's units are coarser: rounded outwards, or records at the edge were missed.
         ("iso", ODD, "2026-01-01T00:00:00Z", "2026-01-01T01:00:01Z"),
+        ("naive", ODD, "2026-01-01 00:00:00", "2026-01-01 01:00:01"),
         ("epoch_s", ODD, "1767225600", "1767229201"),
         ("epoch_ms", ODD, "1767225600500", "1767229200001"),
     ],
@@ -316,7 +319,7 @@ def test_the_window_is_said_in_the_sources_terms(
         "window_format": window_format,
     }
     pull(web, time_, request, Ask(window=window))
-    assert web.calls[0].path == f"/v1/{start}/things"
+    assert unquote(web.calls[0].path) == f"/v1/{start}/things"
     assert web.calls[0].params == {"created[gte]": start, "between": f"{start}..{end}"}
 
 
@@ -326,6 +329,25 @@ def test_the_window_stays_in_every_page(web: Web, time_: Time) -> None:
     request = STRIPE | {"params": {"created[gte]": "{window.start}"}, "window_format": "epoch_s"}
     pull(web, time_, request, Ask(window=WINDOW))
     assert web.calls[1].params == {"created[gte]": "1767225600", "starting_after": "2"}
+
+
+@pytest.mark.parametrize(
+    ("paging", "said"),
+    [
+        ({"type": "body_token", "next": "next"}, {"next": "t"}),
+        ({"type": "next_url", "next": "next", "param": "cursor"}, {"next": "http://h/x?cursor=t"}),
+    ],
+)
+def test_a_token_is_sent_beside_the_window(
+    paging: dict[str, str], said: dict[str, str], web: Web, time_: Time
+) -> None:
+    """Also where it came in an address that leads elsewhere, and has lost the window."""
+    web.answers = [page(2, **said), page(1, next=None)]
+    params = {"from": "{window.start}"}
+    request = STRIPE | {"params": params, "window_format": "naive", "paging": paging}
+    pull(web, time_, request, Ask(window=WINDOW))
+    assert [call.path for call in web.calls] == ["/v1/things"] * 2
+    assert web.calls[1].params == {"from": "2026-01-01 00:00:00", "cursor": "t"}
 
 
 def test_a_slot_without_a_window_is_the_files_mistake(web: Web, time_: Time) -> None:
@@ -372,6 +394,14 @@ def test_a_slot_without_a_window_is_the_files_mistake(web: Web, time_: Time) -> 
         (
             {"paging": {"type": "id_cursor"}, "params": {"starting_after": "{position}"}},
             "the parameter starting_after is the paging's to fill",
+        ),
+        (
+            {"paging": {"type": "body_token", "next": "next"}, "params": {"cursor": "x"}},
+            "the parameter cursor is the paging's to fill",
+        ),
+        (
+            {"paging": {"type": "link_header", "param": "page"}, "params": {"page": 1}},
+            "the parameter page is the paging's to fill",
         ),
     ],
 )
