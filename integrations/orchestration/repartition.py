@@ -50,6 +50,6 @@ def _events(
 def _evaluations(
     stream: StreamId, one: Proven, partition: str
 ) -> Iterable[dg.AssetCheckEvaluation]:
-    for name in (checks.STRUCTURE, checks.ERROR_SHARE, checks.BALANCE):
+    for name in (checks.STRUCTURE, checks.ERROR_SHARE, checks.BALANCE, checks.DRIFT):
         warned = name == checks.ERROR_SHARE and one.warned
         yield checks.evaluation(name, stream, passed=not warned, warn=warned, partition=partition)

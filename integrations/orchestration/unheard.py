@@ -64,7 +64,7 @@ def _tell_line(
     source = provenance.stream_of(tags) or line.stream
     for event in _materializations(line, Origin(mapping, line.landing), source, instance):
         instance.report_runless_asset_event(event)
-    for name in (checks.STRUCTURE, checks.BALANCE, checks.ERROR_SHARE):
+    for name in (checks.STRUCTURE, checks.BALANCE, checks.ERROR_SHARE, checks.DRIFT):
         warned = name == checks.ERROR_SHARE and line.status == "warn"
         evaluation = checks.evaluation(
             name, line.stream, passed=not warned, warn=warned, partition=line.partition

@@ -1,5 +1,6 @@
 """The rules that change text. Patterns are RE2's, which cannot run away, and are tried at load."""
 
+from functools import cache
 from typing import Annotated, ClassVar, Literal, Self
 
 import pyarrow as pa
@@ -13,12 +14,16 @@ Side = Literal["left", "right", "both"]
 WhenAbsent = Literal["clear", "reject"]
 """What becomes of a text that lacks what is looked for: null, or a refusal of its record."""
 
-_NOTHING = array([""], TEXT)
+
+@cache
+def _nothing() -> Array:
+    """An empty text, to try a pattern on. Made when it is asked for: pyarrow imports pandas."""
+    return array([""], TEXT)
 
 
 def _tried(pattern: str) -> str:
     try:
-        pc.match_substring_regex(_NOTHING, pattern)
+        pc.match_substring_regex(_nothing(), pattern)
     except pa.ArrowInvalid as error:
         raise ValueError(f"the pattern is none of RE2: {_why(error)}") from None
     return pattern
@@ -103,7 +108,7 @@ class Replace(_OfText):
         if (self.find is None) == (self.pattern is None):
             raise ValueError("it needs either `find`, a text, or `pattern`, a regular expression")
         try:
-            self.coerce(_NOTHING, wanted=TEXT)
+            self.coerce(_nothing(), wanted=TEXT)
         except pa.ArrowInvalid as error:
             raise ValueError(f"`with` does not go with the pattern: {error}") from None
         return self
@@ -127,7 +132,7 @@ class Extract(_OfText):
     @model_validator(mode="after")
     def _one_group(self) -> Self:
         try:
-            groups = pc.extract_regex(_NOTHING, pattern=self.pattern).type.num_fields
+            groups = pc.extract_regex(_nothing(), pattern=self.pattern).type.num_fields
         except pa.ArrowInvalid:
             groups = 0
         if groups != 1:

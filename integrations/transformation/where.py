@@ -1,6 +1,7 @@
 """Filters: which records of a stream are wanted, said of values in them."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -35,8 +36,13 @@ _KINDS: dict[type, tuple[Kind, ...]] = {
     bool: (BOOLEAN, VALUE),
 }
 """As what values are read: the first, unless the mapping reads another at the path anyway."""
-_NOTHING: Array = array([b"", b"null"], RAW.arrow)
-"""What stands at a place of kind `RAW` that is absent, or null."""
+
+
+@cache
+def _nothing() -> Array:
+    """What stands at a place of kind `RAW` that is absent, or null. Made when it is asked for:
+    pyarrow imports pandas for it."""
+    return array([b"", b"null"], RAW.arrow)
 
 
 class Condition(BaseModel):
@@ -84,7 +90,7 @@ class Condition(BaseModel):
             return _as(known, wanted=self.in_ is not None)
         there = pc.is_valid(found)
         if found.type == RAW.arrow:
-            there = pc.and_(there, pc.invert(pc.is_in(found, value_set=_NOTHING)))
+            there = pc.and_(there, pc.invert(pc.is_in(found, value_set=_nothing())))
         return _as(there, wanted=self.present)
 
     def words(self) -> str:
