@@ -1,13 +1,19 @@
 """Where connectors are: the folders that are shipped, and those of the user."""
 
+import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from integrations import connectors
 from integrations.connector_template.connector import Connector, read_connector
 from integrations.connector_template.models import Defined
 from integrations.errors import FixConfig
 from integrations.settings import CONNECTOR_FILE
+
+if TYPE_CHECKING:
+    from integrations.canonical.entity import Entity
 
 SHIPPED = Path(connectors.__file__).parent
 
@@ -38,8 +44,26 @@ def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]
                     f"and {folder}",
                     todo="Rename one of the folders.",
                 )
-            connector = loaded[folder.name] = read_connector(folder, known=entities)
+            known = tuple(entities.items())
+            connector = loaded[folder.name] = _read(folder, _state(folder), known)
             entities = {**connector.entities, **entities}
         except FixConfig as error:
             broken[folder] = error
     return list(loaded.values()), broken
+
+
+@lru_cache(maxsize=256)
+def _read(folder: Path, state: bytes, known: "tuple[tuple[str, type[Entity]], ...]") -> Connector:
+    """A folder whose files are as they were is read once in a process: a sync asks three times."""
+    return read_connector(folder, known=dict(known))
+
+
+def _state(folder: Path) -> bytes:
+    """A digest of the folder's files; other for other rights, which may be too wide to be read."""
+    digest = hashlib.blake2b(str(folder.stat().st_mode).encode())
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            mode, content = file.stat().st_mode, file.read_bytes()
+            digest.update(f"{file.name}\0{mode}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.digest()

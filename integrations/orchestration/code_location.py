@@ -17,7 +17,7 @@ from integrations.errors import FixConfig
 from integrations.orchestration import keys, lookups
 from integrations.orchestration.component import Connector as Component
 from integrations.orchestration.entities import entity_specs
-from integrations.orchestration.resources import StoreResource
+from integrations.orchestration.resources import STORE
 from integrations.storage.connections import Added
 
 
@@ -35,7 +35,7 @@ def build(found: Iterable[Path], *, added: Iterable[Added] = ()) -> dg.Definitio
         *(Component(one).own_defs() for one in loaded),
         dg.Definitions(
             assets=[*entity_specs(streams), *lookups.nodes(streams), *stand_ins],
-            resources={keys.STORE: StoreResource()},
+            resources={keys.STORE: STORE},
             # Imports dominate a small run: a process for each step would triple its CPU time.
             executor=dg.in_process_executor,
         ),

@@ -21,7 +21,7 @@ from integrations.orchestration import keys, lookups
 from integrations.orchestration.assets import stream_assets
 from integrations.orchestration.entities import entity_specs
 from integrations.orchestration.feed_assets import feed_assets
-from integrations.orchestration.resources import ConnectionResource, StoreResource
+from integrations.orchestration.resources import STORE, ConnectionResource
 from integrations.orchestration.schedules import connection_job, feed_schedule, stream_schedule
 
 
@@ -51,7 +51,7 @@ class Connector(dg.Component):
             self.own_defs(),
             dg.Definitions(
                 assets=[*entity_specs(streams), *lookups.nodes(streams)],
-                resources={keys.STORE: StoreResource()},
+                resources={keys.STORE: STORE},
             ),
         )
 

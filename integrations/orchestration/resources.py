@@ -140,3 +140,8 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # holds
     def zone(self) -> LandingZone:
         """The landing zone."""
         return LandingZone(Settings.find(create=True).landing_url)
+
+
+STORE = StoreResource()
+"""The one that all connectors have in common: where Dagster merges their definitions, a resource of
+the same name must be the same object."""

@@ -134,7 +134,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'id_cursor', 'page_number', 'next_url', 'link_header', 'single', not 'pages'",
+                "'id_cursor', 'page_number', 'body_token', 'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
     ),

@@ -6,6 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from integrations.connector_template.folders import folders
+from integrations.orchestration.code_location import build
 from integrations_tests.conftest import make_settings
 from integrations_tests.orchestration.asset_graph import SNAPSHOT, text
 
@@ -18,18 +20,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTEGRATIONS_HOME", str(make_settings(tmp_path / "home").home))
 
 
-def test_the_asset_graph_is_as_committed(definitions: dg.Definitions) -> None:
+@pytest.fixture(scope="module")
+def everything() -> dg.Definitions:
+    """What is shipped, all of it."""
+    return build(folders())
+
+
+def test_the_asset_graph_is_as_committed(everything: dg.Definitions) -> None:
     """A change of the graph is seen in a review; `asset_graph.py` says how the text is renewed."""
-    assert text(definitions) == SNAPSHOT.read_text()
+    assert text(everything) == SNAPSHOT.read_text()
 
 
-def test_dagsters_component_loader_gives_the_same(definitions: dg.Definitions) -> None:
+def test_dagsters_component_loader_gives_the_same(everything: dg.Definitions) -> None:
     """A folder is a Dagster component: `dg` and its tree load what our own loading loads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # beta and deprecated parts of Dagster's own loader
         tree = dg.ComponentTree.for_project(REPOSITORY)
         loaded = tree.build_defs()
-        assert text(loaded) == text(definitions)
+        assert text(loaded) == text(everything)
 
 
 def test_no_asset_shows_a_secret(
