@@ -63,7 +63,10 @@ def _state(folder: Path) -> bytes:
     digest = hashlib.blake2b(str(folder.stat().st_mode).encode())
     for file in sorted(folder.iterdir()):
         if file.is_file():
-            mode, content = file.stat().st_mode, file.read_bytes()
+            try:
+                mode, content = file.stat().st_mode, file.read_bytes()
+            except OSError as error:  # who needs the file says so; an editor's may be gone
+                mode, content = 0, str(error).encode()
             digest.update(f"{file.name}\0{mode}\0{len(content)}\0".encode())
             digest.update(content)
     return digest.digest()

@@ -31,6 +31,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
+def test_a_file_that_cannot_be_read_harms_nobody(tmp_path: Path) -> None:
+    """One that an editor has taken away meanwhile, or that is another person's: nothing needs it."""
+    folder = write(tmp_path / "own" / "florist")
+    (folder / "draft").symlink_to("/proc/self/mem")  # its first byte is at no address
+    loaded, broken = read(folders([tmp_path / "own"]))
+    assert "florist" in {one.name for one in loaded}
+    assert not broken
+
+
 def test_a_broken_connector_leaves_the_others(tmp_path: Path) -> None:
     """A mistake in one file costs its own assets: the others' are there, and an asset in its place
     says what is wrong and fails with it."""
