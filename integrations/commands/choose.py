@@ -161,7 +161,7 @@ def in_order(found: Iterable[BoundStream | BoundFeed]) -> list[BoundStream | Bou
     begun: set[StreamId] = set()
 
     def put(stream: BoundStream) -> None:
-        begun.add(stream.id)  # streams wait for no circle, but with their children they may be one
+        begun.add(stream.id)
         for other in (other for one in stream.family for other in one.looks_up):
             if other in filled_by and filled_by[other].id not in begun:
                 put(filled_by[other])

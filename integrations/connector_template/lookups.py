@@ -130,11 +130,22 @@ def edges(mappings: Mapping[str, StreamMapping]) -> Edges:
     }
 
 
-def circles(found: Edges) -> Iterator[tuple[str, KeyPath, str]]:
-    """Streams that wait for themselves, as (stream, path below its mapping, message)."""
+def circles(found: Edges, *, parents: Mapping[str, str]) -> Iterator[tuple[str, KeyPath, str]]:
+    """Streams that wait for themselves, as (stream, path below its mapping, message). Child streams
+    are loaded together with those of `parents`, so they wait for each other."""
+
+    def root(stream: str) -> str:
+        return parents.get(stream, stream)
+
+    families: dict[str, list[tuple[KeyPath, str]]] = {}
+    for stream, looks in found.items():
+        families.setdefault(root(stream), []).extend((at, root(other)) for at, other in looks)
     for stream, looks in found.items():
         for at, other in looks:
-            if way := _way(found, other, stream):
+            if stream != other and root(stream) == root(other):
+                told = f"stream {stream!r} looks up in {other!r}, which is loaded together with it"
+                yield stream, (*at, "stream"), told
+            elif way := _way(families, root(other), root(stream)):
                 through = f", by way of {', '.join(way[:-1])}" if way[1:] else ""
                 yield stream, (*at, "stream"), f"stream {stream!r} looks itself up{through}"
 

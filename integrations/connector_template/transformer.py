@@ -137,5 +137,5 @@ def mistakes(
         except MappingErrors as errors:
             for path, message in errors.mistakes:
                 yield (stream, *path), message
-    for stream, path, message in lookups.circles(lookups.edges(right)):
+    for stream, path, message in lookups.circles(lookups.edges(right), parents=parents):
         yield (stream, *path), message

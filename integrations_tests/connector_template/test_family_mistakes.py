@@ -41,6 +41,14 @@ CASES = [
     (("not_in: [true]", "not_in: []"), NEXT, "`transformer.stems.where.0.not_in`: tuple should"),
     (("not_in: [true]", "is: 1"), NEXT, "`transformer.stems.where.0.is` is no setting"),
     (("not_in: [true]", "not_in: [1, x]"), NEXT, "are of one type"),
+    (
+        (
+            "name: item.flower",
+            "name: {type: lookup, from: number, stream: orders, value: currency}",
+        ),
+        NEXT + 1,
+        "stream 'stems' looks up in 'orders', which is loaded together with it",
+    ),
 ]
 
 
