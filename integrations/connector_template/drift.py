@@ -61,9 +61,11 @@ def judged(
     the mapping of a column does not know."""
     changes = shape.changes(fields.known(connection, stream.id))
     gone = [one.path for one in changes if one.what == "gone"]
+    if gone and not _newest(stream, window, connection=connection):
+        changes, gone = [one for one in changes if one.what != "gone"], []
     lost = [path for path in gone if any(_empties(one) for _, one in _fields(stream, path))]
     broken = ""
-    if lost and _newest(stream, window, connection=connection):
+    if lost:
         names = ", ".join(f"`{path}`" for path in lost)
         broken = f"{names} vanished from all records, and columns are made from it"
     return Drift(tuple(_lines(stream, changes, strange)), broken)
@@ -75,21 +77,30 @@ def of_words(stream: BoundStream, strange: Mapping[str, Mapping[str, int]]) -> D
 
 
 def note(
-    stream: BoundStream, shape: Shape, *, connection: psycopg.Connection[Any], run_id: str
+    stream: BoundStream,
+    shape: Shape,
+    window: Window | None,
+    *,
+    connection: psycopg.Connection[Any],
+    run_id: str,
 ) -> None:
-    """Remembers the shape, within the transaction of its load."""
-    known = fields.known(connection, stream.id)
-    fields.write(connection, stream.id, shape.known(known), run_id=run_id)
+    """Remembers the shape, within the transaction of its load. What an older landing lacks is not
+    missed: else the newest could lack it too, and nobody would be told."""
+    after = shape.known(fields.known(connection, stream.id))
+    missed = [path for path, one in after.items() if one.unseen]
+    if missed and not _newest(stream, window, connection=connection):
+        after = {path: one for path, one in after.items() if not one.unseen}
+    fields.write(connection, stream.id, after, run_id=run_id)
 
 
 def _newest(
     stream: BoundStream, window: Window | None, *, connection: psycopg.Connection[Any]
 ) -> bool:
-    """Whether the landing is of the latest time that was read: an older one may lack what its
+    """Whether the landing is of the latest time that was loaded: an older one may lack what its
     records did not have yet."""
     if window is None:
         return True
-    loaded = positions.committed(connection, stream.id).values()
+    loaded = positions.ever_committed(connection, stream.id)  # those of before a reset too
     return all(one.window is None or one.window.start <= window.start for one in loaded)
 
 

@@ -128,6 +128,7 @@ def load(
         lines = family.judged(draft, accept=run.accept, broken=broken)
         lines = family.settled(lines, said=said, accept=run.accept)
         family.move(lines, said=said)
+        loading.remember(stream, found, lines[0], connection=connection)
         entry = family.written(lines)
         transaction.commit(stream.id)
     return found, entry

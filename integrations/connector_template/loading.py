@@ -198,7 +198,11 @@ def load_in(
     entry = replace(entry, in_window=found.in_window if manifest.window else None)
     said = said_by(stream, manifest, run)
     broken = judge(stream, manifest, found, connection=connection, run=run)
-    return started.commit(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
+    entry = started.brought(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
+    remember(stream, found, entry, connection=connection)
+    written = transaction.write(entry)
+    transaction.commit(stream.id)
+    return written
 
 
 def judge(
@@ -209,17 +213,27 @@ def judge(
     connection: psycopg.Connection[Any],
     run: Run,
 ) -> str:
-    """Holds a landing's shape against what is known of the stream, and remembers it; why it must
-    not be loaded, "" where it may."""
+    """Holds a landing's shape against what is known of the stream; why it must not be loaded, ""
+    where it may."""
     if found.shape is None:
         return ""
     found.drift = drift.judged(
         stream, found.shape, found.strange, manifest.window, connection=connection
     )
-    broken = "" if run.accept else found.drift.broken
-    if not broken:
-        drift.note(stream, found.shape, connection=connection, run_id=run.run_id)
-    return broken
+    return "" if run.accept else found.drift.broken
+
+
+def remember(
+    stream: BoundStream,
+    found: Checked,
+    entry: LedgerEntry,
+    *,
+    connection: psycopg.Connection[Any],
+) -> None:
+    """Notes what a landing's records look like, within the transaction of its load. Of one that is
+    blocked, for whatever reason, nothing is known: it is not loaded, and news again when it is."""
+    if found.shape is not None and entry.status != "blocked":
+        drift.note(stream, found.shape, entry.window, connection=connection, run_id=entry.run_id)
 
 
 def opened(stream: BoundStream, transaction: Transaction) -> Load:

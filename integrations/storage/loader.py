@@ -212,7 +212,6 @@ class Load:
         entry: LedgerEntry,
         *,
         pin: Pin,
-        generation: int = 0,
         said: Said = Said(),  # frozen
         accept: bool = False,
         broken: str = "",
@@ -226,6 +225,21 @@ class Load:
         rows and no position, unless `accept`; so does what is `broken`, for that reason. Raises
         LedgerUnbalanced when counts disagree.
         """
+        entry = self.brought(entry, pin=pin, said=said, accept=accept, broken=broken)
+        entry = self._transaction.write(entry)
+        self._transaction.commit(self._stream)
+        return entry
+
+    def brought(
+        self,
+        entry: LedgerEntry,
+        *,
+        pin: Pin,
+        said: Said = Said(),  # frozen
+        accept: bool = False,
+        broken: str = "",
+    ) -> LedgerEntry:
+        """The same, but that the line is still to be written and all of it to be committed."""
         entry = self.judged(entry, accept=accept, broken=broken)
         if self._outdated(entry, said):
             entry = entry if entry.status == "blocked" else self.dropped(entry)
@@ -234,8 +248,6 @@ class Load:
         else:
             entry = self.settled(entry, said=said, accept=accept)
         self.move(entry, said=said, pin=pin)
-        entry = self._transaction.write(entry)
-        self._transaction.commit(self._stream)
         return entry
 
     def move(self, entry: LedgerEntry, *, said: Said, pin: Pin) -> None:

@@ -21,7 +21,8 @@ SAMPLE = 256
 _DEEP = 12
 """Levels; what lies deeper is not looked at."""
 _MOST_PATHS = 2_000
-"""Of one landing: a source that names its fields by ids has a new one in every record."""
+"""Of one landing, and of what is known of a stream: a source that names its fields by ids has a
+new one in every record."""
 _FREE = 30
 """More fields than this in one object are keys of a map, which is no news by itself."""
 _TYPES: dict[type, str] = {
@@ -90,7 +91,8 @@ class Shape:
                 yield from self._walk(inner, f"{path}[]", deep - 1)
 
     def known(self, before: Known) -> dict[str, KnownField]:
-        """What is known afterwards of the fields, as far as it is not what was known before."""
+        """What is known afterwards of the fields, as far as it is not what was known before. Keys
+        of maps are remembered as long as there is room."""
         after = {
             path: before.get(path, KnownField()).after(
                 types=frozenset(self._types.get(path, ())),
@@ -99,18 +101,26 @@ class Shape:
             )
             for path in {**self._types, **before}
         }
-        return {path: field for path, field in after.items() if field != before.get(path)}
+        after = {path: field for path, field in after.items() if field != before.get(path)}
+        new = after.keys() - before.keys()
+        if over := max(0, len(before) + len(new) - _MOST_PATHS):
+            free = _free([*before, *self._types])
+            keys = sorted(path for path in new if not free.isdisjoint(_above(path)))
+            for path in keys[-over:]:
+                del after[path]
+        return after
 
     def changes(self, before: Known) -> list[Change]:
         """What is not as it was; nothing where nothing was known. Of an object that comes or goes
-        with all that is in it only the object itself, of the keys of a map none."""
+        with all that is in it only the object itself, of the keys of a map none: a field that
+        nearly every record had is no such key, however many others stand beside it."""
         if not before:
             return []
         free = _free([*before, *self._types])
         found = [
             change
             for path, after in sorted(self.known(before).items())
-            if free.isdisjoint(_above(path))
+            if free.isdisjoint(_above(path)) or before.get(path, KnownField()).usual
             for change in self._change(path, before.get(path), after)
         ]
         whole = {change.path for change in found if change.what in ("new", "gone")}

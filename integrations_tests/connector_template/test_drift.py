@@ -16,6 +16,7 @@ from integrations.connector_template.connector import BoundStream, read_connecto
 from integrations.connector_template.drift import Drift
 from integrations.connector_template.run import Run
 from integrations.names import Window
+from integrations.storage import positions
 from integrations.storage.database import connect
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import Cause, LedgerEntry
@@ -53,9 +54,12 @@ class Shop:
         self.now += timedelta(minutes=1)
         run, stream = Run(f"run{self.now}", f"run{self.now}", cause, accept, ()), self.streams[name]
         pages = [Page(1, [msgspec.json.encode(one) for one in records], self.now, 1)]
+        generation = positions.generation(self.connection, stream.id)
+        self.connection.rollback()
         with self.zone.writer(
-            stream.id, window=window, run_id=run.run_id, root_run_id=run.run_id, began_at=self.now
-        ) as writer:
+            stream.id, window=window, run_id=run.run_id, root_run_id=run.run_id, began_at=self.now,
+            generation=generation,
+        ) as writer:  # fmt: skip
             for page in pages:
                 writer.add(page)
             manifest = writer.finish(requests=1)
@@ -167,6 +171,39 @@ def test_old_windows_may_lack_what_came_later(shop: Shop) -> None:
     told, entry = shop.load(orders(30, at[5], state=...), name="orders", window=windows[5])
     assert told.broken.startswith("`state` vanished")
     assert entry.status == "blocked"
+
+
+def test_what_an_old_window_lacks_is_not_missed(shop: Shop) -> None:
+    """Or what it lacks would be known for gone, and the newest could lack it and be loaded; nor is
+    it told at every window of a backfill. Also where all positions are reset, oldest first."""
+    at = {day: datetime(2026, 1, day, tzinfo=UTC) for day in (3, 4, 5)}
+    windows = {day: Window(start, start + DAY) for day, start in at.items()}
+    shop.load(orders(256, at[4]), name="orders", window=windows[4])
+    for reset in (False, True):
+        if reset:
+            positions.reset(shop.connection, shop.streams["orders"].id, why="tried")
+            shop.connection.commit()
+        old = orders(30, at[3], state=..., vat=1)
+        told, entry = shop.load(old, name="orders", window=windows[3], accept=True)
+        assert ("gone" in str(told.lines), told.broken, entry.error) == (False, "", None)
+    told, entry = shop.load(orders(30, at[5], state=...), name="orders", window=windows[5])
+    assert told.broken.startswith("`state` vanished")
+    assert entry.status == "blocked"
+
+
+def test_of_what_is_blocked_nothing_is_remembered(shop: Shop) -> None:
+    """It was not loaded, so what is new in it is news again when it is."""
+    shop.load(buyers(120))
+    wrong = [one | {"number": None, "vat": "NL1"} for one in buyers(120)]
+    for _ in range(2):
+        told, entry = shop.load(wrong)
+        assert (entry.status, told.broken) == ("blocked", "")
+        assert any(line.startswith("new: `vat`") for line in told.lines)
+    found = shop.connection.execute(
+        "SELECT path, sampled FROM integrations.fields WHERE connection = %s",
+        [shop.streams["buyers"].id.connection],
+    )
+    assert dict(found.fetchall()) == dict.fromkeys(("number", "name", "email", "kind"), 120)
 
 
 def test_unknown_words_are_told_as_long_as_they_come(shop: Shop) -> None:

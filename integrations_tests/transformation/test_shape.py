@@ -111,6 +111,25 @@ def test_keys_of_a_map_are_no_fields() -> None:
     assert told(more, ids) == []
 
 
+def test_so_many_keys_of_maps_are_known_and_no_more() -> None:
+    """Or each landing would leave thousands of rows, and read those of all before it."""
+    found: dict[str, KnownField] = {}
+    for day in range(3):
+        records = ({"id": n, f"d{day}": 1, "by_id": {f"k{day}-{n}": 1}} for n in range(250))
+        wide = shape(*(one | {"map": {f"{day}-{n}": n for n in range(800)}} for one in records))
+        found |= wide.known(found)
+    assert len(found) <= 2_002
+    assert {"id", "d0", "d1", "d2"} <= found.keys()  # fields find room whatever there is
+
+
+def test_a_field_among_very_many_is_missed() -> None:
+    """An object may have more fields than thirty, and each of them may be a column."""
+    fields = {f"f{n}": n for n in range(40)}
+    some = shape(*[{"id": 1, "attributes": {k: v for k, v in fields.items() if k != "f7"}}] * 30)
+    usual = shape(*[{"id": 1, "attributes": fields}] * 100)
+    assert told(some, usual) == [("gone", "attributes.f7", ("integer",))]
+
+
 def test_what_is_read_whole_is_not_looked_into() -> None:
     made = shape({"id": 1, "metadata": {"a": "b"}}, opaque=("metadata",))
     assert known(made).keys() == {"id", "metadata"}
