@@ -88,10 +88,12 @@ class Family:
             part.load.move(line, said=said, pin=loading.pin(part.stream))
 
     def written(self, lines: list[LedgerEntry]) -> LedgerEntry:
-        """Adds the ledger lines; gives the stream's own. What was found knows the others."""
+        """Adds the ledger lines; gives the stream's own. What was found knows the others; what is
+        said of the source is news only where the stream's own shape is looked at."""
         first, *others = [self._transaction.write(line) for line in lines]
         for part, line in zip(self._parts[1:], others, strict=True):
-            part.found.drift = drift.of_words(part.stream, part.found.strange)
+            if self.part.found.shape is not None:
+                part.found.drift = drift.of_words(part.stream, part.found.strange)
             self.part.found.children.append(Child(part.stream, part.found, line))
         return first
 

@@ -362,6 +362,18 @@ def test_a_replay_takes_another_filter_and_another_list(shop: Shop, tmp_path: Pa
     assert shop.rows() == {"1/a": "A", "1/b": "B"}
 
 
+def test_a_replay_says_nothing_of_the_source_of_lines_either(shop: Shop, tmp_path: Path) -> None:
+    """Words that a line's mapping does not know are told at each load, and at a load only."""
+    kinds = "type: {type: enumeration, from: item.kind, map: {p: person}, other: company}"
+    shop.changed(tmp_path, ("country: item.country", kinds))
+    manifest = shop.land(order("1", line("a", kind="z")))
+    by: Any = {"connection": shop.connection, "zone": shop.zone, "clock": shop.clock}
+    found, _ = family.load(shop.orders, manifest, run=shop.run(), **by)
+    assert "'z'" in str(found.children[0].found.drift.lines)
+    again, _ = replaying.load_pulled(shop.orders, [manifest], run=shop.run("replay"), **by)
+    assert not again.children[0].found.drift.lines
+
+
 def test_a_refused_line_passes_when_its_mapping_is_corrected(shop: Shop, tmp_path: Path) -> None:
     """From what quarantine has kept: all of the order, of which the wrong mapping read less."""
     shop.sync(order("1", "a", line("b", country="Holland", land="NL"), email="ann@x.nl"))
