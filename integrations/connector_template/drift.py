@@ -2,9 +2,10 @@
 
 A field that is new is no harm, and is told once. One that a column is made from and that nearly
 every record had must not vanish unnoticed: loaded, its absence would empty the column row by row.
+Nor must one that is asked which rows there are: without it a filter takes all of them away.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +65,16 @@ def judged(
     if gone and not _newest(stream, window, connection=connection):
         changes, gone = [one for one in changes if one.what != "gone"], []
     lost = [path for path in gone if any(_empties(one) for _, one in _fields(stream, path))]
-    broken = ""
-    if lost:
-        names = ", ".join(f"`{path}`" for path in lost)
-        broken = f"{names} vanished from all records, and columns are made from it"
-    return Drift(tuple(_lines(stream, changes, strange)), broken)
+    blind = [path for path in gone if path not in lost and any(_deciding(stream, path))]
+    told = [
+        f"{', '.join(f'`{path}`' for path in paths)} vanished from all records, and {why}"
+        for paths, why in (
+            (lost, "columns are made from it"),
+            (blind, "which rows there are is decided by it"),
+        )
+        if paths
+    ]
+    return Drift(tuple(_lines(stream, changes, strange)), "; ".join(told))
 
 
 def of_words(stream: BoundStream, strange: Mapping[str, Mapping[str, int]]) -> Drift:
@@ -109,9 +115,26 @@ def _fields(stream: BoundStream, path: str) -> Iterator[tuple[BoundStream, Bound
     own, and those of its children."""
     for one in stream.family:
         for field in one.mapping.fields:
-            read = (source_path(one.mapping, path) for path in field.rule.reads())
-            if any(f"{found}.".startswith((f"{path}.", f"{path}[]")) for found in read):
+            if _reads(one, field.rule.reads(), path):
                 yield one, field
+
+
+def _deciding(stream: BoundStream, path: str) -> Iterator[tuple[BoundStream, str]]:
+    """The settings that ask it which records there are, and which of them are there."""
+    for one in stream.family:
+        bound = one.mapping
+        asked = {
+            "where": [condition.source for condition in bound.mapping.where],
+            "deleted": [bound.deleted] if bound.deleted else [],
+            "version": [bound.version] if bound.version else [],
+        }
+        yield from ((one, name) for name, paths in asked.items() if _reads(one, paths, path))
+
+
+def _reads(stream: BoundStream, paths: Iterable[str], path: str) -> bool:
+    """Whether one of a mapping's paths is a field of the source, or lies within it."""
+    read = (source_path(stream.mapping, one) for one in paths)
+    return any(f"{found}.".startswith((f"{path}.", f"{path}[]")) for found in read)
 
 
 def _empties(field: BoundField) -> bool:
@@ -127,24 +150,26 @@ def _lines(
             path=f"`{change.path}`", types=" or ".join(change.types), share=change.share
         )
         names = [(one, field.column.name) for one, field in _fields(stream, change.path)]
-        places = "; ".join(f"{name} is made from it{_place(one, name)}" for one, name in names)
-        yield f"{said}; {places or 'nothing reads it'}"
+        places = [f"{name} is made from it{_place(one, 'fields', name)}" for one, name in names] + [
+            f"`{name}` reads it{_place(one, name)}" for one, name in _deciding(stream, change.path)
+        ]
+        yield f"{said}; {'; '.join(places) or 'nothing reads it'}"
     if len(changes) > _TOLD:
         yield f"and {len(changes) - _TOLD} more: `SELECT * FROM integrations.fields` has all"
     for column, words in strange.items():
         most = sorted(words.items(), key=lambda word: -word[1])[:_TOLD]
         told = ", ".join(f"{word!r} ({count}×)" for word, count in most)
-        yield f"{column} does not know the words {told}{_place(stream, column)}"
+        yield f"{column} does not know the words {told}{_place(stream, 'fields', column)}"
 
 
-def _place(stream: BoundStream, column: str) -> str:
-    """Where the mapping of a column stands, for the end of a sentence."""
+def _place(stream: BoundStream, *below: str) -> str:
+    """Where a part of the stream's mapping stands, for the end of a sentence."""
     if stream.folder is None:
         return ""
     try:
         source = read_yaml(stream.folder / CONNECTOR_FILE)
     except FixConfig:  # the file may be in somebody's editor
         return ""
-    at = ("attributes", "transformer", stream.id.stream, "fields", column)
+    at = ("attributes", "transformer", stream.id.stream, *below)
     mistake = source.mistake(at, "")
     return f" ({CONNECTOR_FILE}:{mistake.line})"

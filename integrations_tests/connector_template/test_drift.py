@@ -150,6 +150,27 @@ def test_a_field_whose_absence_is_decided(
     assert {email for (email,) in found} == emails
 
 
+@pytest.mark.parametrize(
+    "asked", [{"where": [{"from": "state", "in": ["done"]}]}, {"deleted": "state"}]
+)
+def test_what_decides_which_rows_there_are_may_not_vanish(
+    shop: Shop, asked: dict[str, Any]
+) -> None:
+    """Or a filter that finds nothing to ask would take away every row that is said again."""
+    stream = shop.streams["buyers"]
+    values = stream.mapping.mapping.model_dump(by_alias=True, exclude_unset=True) | asked
+    bound = StreamMapping.model_validate(values).bind(stream.mapping.entity)
+    shop.streams = {"buyers": replace(stream, mapping=bound)}
+    state = False if "deleted" in asked else "done"
+    shop.load(buyers(120, state=state))
+    told, entry = shop.load(buyers(120))
+    assert (entry.status, entry.deleted) == ("blocked", 0)
+    assert told.broken == (
+        "`state` vanished from all records, and which rows there are is decided by it"
+    )
+    assert f"; `{next(iter(asked))}` reads it" in told.lines[0]
+
+
 def test_a_field_that_nothing_reads_may_vanish(shop: Shop) -> None:
     shop.load(buyers(120, shoe_size=40))
     told, entry = shop.load(buyers(120))
