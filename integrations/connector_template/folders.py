@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from integrations.settings import CONNECTOR_FILE
 
 if TYPE_CHECKING:
     from integrations.canonical.entity import Entity
+
+    Known = tuple[tuple[str, type[Entity]], ...]
 
 SHIPPED = Path(connectors.__file__).parent
 
@@ -52,10 +53,17 @@ def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]
     return list(loaded.values()), broken
 
 
-@lru_cache(maxsize=256)
-def _read(folder: Path, state: bytes, known: "tuple[tuple[str, type[Entity]], ...]") -> Connector:
+_READ: "dict[Path, tuple[bytes, Known, Connector]]" = {}
+"""Of each folder what it was read as last, and from what: a lookup's file may be large."""
+
+
+def _read(folder: Path, state: bytes, known: "Known") -> Connector:
     """A folder whose files are as they were is read once in a process: a sync asks three times."""
-    return read_connector(folder, known=dict(known))
+    kept = _READ.get(folder)
+    if kept is None or kept[:2] != (state, known):
+        _READ.pop(folder, None)
+        kept = _READ[folder] = (state, known, read_connector(folder, known=dict(known)))
+    return kept[2]
 
 
 def _state(folder: Path) -> bytes:

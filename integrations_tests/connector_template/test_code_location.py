@@ -1,6 +1,8 @@
 """One broken connector must not take the others down: the whole code location, built from folders."""
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 
 import dagster as dg
@@ -29,6 +31,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = make_settings(tmp_path / "home")
     monkeypatch.setenv("INTEGRATIONS_HOME", str(settings.home))
     return settings
+
+
+def test_a_folder_is_read_anew_when_it_has_changed_and_kept_once(tmp_path: Path) -> None:
+    """What it was before is let go: with a table that is looked up in it may be large."""
+    folder = write(tmp_path / "florist")
+    ((first,), _), ((again,), _) = read([folder]), read([folder])
+    assert again is first
+    gone = weakref.ref(first)
+    (folder / "notes.txt").write_text("another day")
+    ((other,), _) = read([folder])
+    assert other is not first
+    del first, again
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_file_that_cannot_be_read_harms_nobody(tmp_path: Path) -> None:
