@@ -54,6 +54,7 @@ class Shape:
         self.sampled = 0
         self._types: dict[str, set[str]] = {}
         self._present: Counter[str] = Counter()
+        self._objects: Counter[str] = Counter()
         self._opaque = frozenset(opaque)
 
     def add(self, records: Array) -> None:
@@ -72,11 +73,14 @@ class Shape:
                 self._note(record)
 
     def _note(self, record: dict[str, Any]) -> None:
-        seen = set(self._walk(record, "", _DEEP))
+        seen: Iterable[tuple[str, str]] = set(self._walk(record, "", _DEEP))
+        if len(self._types) + len(set(seen)) > _MOST_PATHS:  # what lies deep has to stand back
+            seen = sorted(seen, key=lambda one: (len(_above(one[0])), one))
         for path, type_ in seen:
             if path in self._types or len(self._types) < _MOST_PATHS:
                 self._types.setdefault(path, set()).add(type_)
         self._present.update({path for path, _ in seen} & self._types.keys())
+        self._objects.update(path for path, type_ in seen if type_ == "object")
 
     def _walk(self, value: Any, path: str, deep: int) -> Iterator[tuple[str, str]]:
         if path:
@@ -90,6 +94,14 @@ class Shape:
             for inner in value:
                 yield from self._walk(inner, f"{path}[]", deep - 1)
 
+    def _among(self, path: str) -> int:
+        """In how many records the field could be: those that have the object around it. Where that
+        is null, or a list is empty, nothing in it is missing."""
+        above = _above(path)
+        if path.endswith("[]"):
+            return self._present[path]
+        return self._objects[above[-1]] if above else self.sampled
+
     def known(self, before: Known) -> dict[str, KnownField]:
         """What is known afterwards of the fields, as far as it is not what was known before. Keys
         of maps are remembered as long as there is room."""
@@ -97,7 +109,7 @@ class Shape:
             path: before.get(path, KnownField()).after(
                 types=frozenset(self._types.get(path, ())),
                 present=self._present[path],
-                sampled=self.sampled,
+                sampled=self._among(path),
             )
             for path in {**self._types, **before}
         }
@@ -127,7 +139,7 @@ class Shape:
         return [one for one in found if whole.isdisjoint(_above(one.path))]
 
     def _change(self, path: str, was: KnownField | None, now: KnownField) -> Iterator[Change]:
-        share = self._present[path] / self.sampled if self.sampled else 0.0
+        share = self._present[path] / (self._among(path) or 1)
         if was is None:
             yield Change("new", path, tuple(sorted(now.types)), share)
             return
