@@ -155,6 +155,17 @@ class BoundMapping:
         """The columns of which what is stored may have to stand."""
         return tuple(f.column.name for f in self.fields if f.missing and f.missing.keeps)
 
+    @property
+    def personal(self) -> frozenset[str]:
+        """The paths of personal values, whoever reads them: what a personal column is made of, and
+        what is hashed."""
+        hidden = (
+            field.rule
+            for field in self.fields
+            if field.column.personal or any(part.secrets() for part in field.rule.every())
+        )
+        return frozenset(path for rule in hidden for path in rule.reads())
+
     def secrets(self) -> frozenset[str]:
         """The names of the connection's secrets that its rules need."""
         parts = (part for field in self.fields for part in field.rule.every())
