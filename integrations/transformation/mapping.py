@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from integrations.names import NAME
 from integrations.secrets import Secret
-from integrations.transformation.chain import Misfit
+from integrations.transformation.chain import Chain, Misfit
+from integrations.transformation.combine import Coalesce, Default
 from integrations.transformation.explode import ITEM, of_element
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
@@ -288,6 +289,8 @@ class _Binding:
                     self._note(at, "a key is the record's own: what a lookup gives can change")
                 elif rule is not None and any(part.secrets() for part in rule.every()):
                     self._note(at, "a key is the source's own: it takes no rule with a secret")
+                elif rule is not None and len(self.mapping.key) == 1 and _made_up(rule):
+                    self._note(at, "records without a key would all have the one that is written")
                 elif rule is not None and (ready := self._ready(at, rule)) is not None:
                     yield ready
             else:
@@ -335,6 +338,13 @@ def _can_be_key(given: Any) -> bool:
     if isinstance(given, Rule):
         return given.fits(TEXT) and not isinstance(given, Constant)
     return True
+
+
+def _made_up(rule: Rule) -> bool:
+    """Whether the rule gives a value of the file where the record has none."""
+    if isinstance(rule, Chain | Coalesce):
+        return any(map(_made_up, rule.inner()))
+    return isinstance(rule, Constant | Default)
 
 
 def tangled(paths: Iterable[str]) -> Iterator[str]:
