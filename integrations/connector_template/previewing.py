@@ -100,6 +100,7 @@ class Previewer:
     ) -> None:
         self._limit, self._transformer = limit, transformer
         self._explodes = stream.mapping.mapping.each is not None
+        self._personal = frozenset() if show_personal else stream.mapping.personal
         self._shown = [
             (one, dict.fromkeys(one.rule.reads()), one.column.personal and not show_personal)
             for one in stream.mapping.fields
@@ -150,7 +151,7 @@ class Previewer:
 
     def _fields(self, record: Any, row: dict[str, Any]) -> Iterator[FieldView]:
         for one, paths, hidden in self._shown:
-            sources = {path: _masked(_at(record, path), hidden) for path in paths}
+            sources = {path: _masked(_at(record, path), path in self._personal) for path in paths}
             value = _masked(row[one.column.name], hidden)
             yield FieldView(one.column.name, sources, steps(one.rule), value)
 

@@ -76,7 +76,7 @@ class Negate(Numeric):
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
         if wanted == FLOAT:
-            return Coerced(pc.negate(values))
+            return _finite(pc.negate(values))
         return fitted(pc.negate(wide(values)), wanted, rule=self.name)
 
 
@@ -87,7 +87,7 @@ class Absolute(Numeric):
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
         if wanted == FLOAT:
-            return Coerced(pc.abs(values))
+            return _finite(pc.abs(values))
         return fitted(pc.abs(wide(values)), wanted, rule=self.name)
 
 
@@ -95,7 +95,8 @@ class Round(Numeric):
     """The number with so many decimals; `rounding` is half_even, half_up, half_down, up, down,
     floor or ceiling, as Python's decimal module has them.
 
-    A floating-point number is rounded as the nearest decimal to it would be, and stays one.
+    A floating-point number stays one, and is rounded as such: what looks like a tie, as 1.005 does,
+    lies beside it and may go either way. Where that matters a `decimal` is rounded.
     """
 
     type: Literal["round"]
@@ -104,7 +105,7 @@ class Round(Numeric):
 
     def coerce(self, values: Array, *, wanted: pa.DataType) -> Coerced:
         if wanted == FLOAT:
-            return Coerced(rounded(values, self.digits, self.rounding))
+            return _finite(rounded(values, self.digits, self.rounding))
         # One digit more than a decimal has: 999.5 may become 1000.
         done = rounded(values.cast(pa.decimal256(40, 9)), self.digits, self.rounding)
         return fitted(done, wanted, rule=self.name)
@@ -150,8 +151,7 @@ class Arithmetic(Numeric):
         """`second` is a number (floating-point, or exact), or a column of them."""
         if wanted != FLOAT:
             return self.exact(wide(values), second, wanted=wanted)
-        done = self.real(values, second)
-        return Coerced(done, pc.invert(pc.is_finite(done)), "becomes no finite number")
+        return _finite(self.real(values, second))
 
     def exact(self, values: Array, second: Any, *, wanted: pa.DataType) -> Coerced:
         """The column of exact numbers; `values` are `WIDE`."""
@@ -258,6 +258,12 @@ class Divide(Arithmetic):
 
     def real(self, values: Array, second: Any) -> Array:
         return rounded(pc.divide(values, second), self.digits, self.rounding)
+
+
+def _finite(values: Array) -> Coerced:
+    """Floating-point numbers less NaN and infinities, which some sources write into JSON."""
+    bad = pc.invert(pc.is_finite(values))
+    return Coerced(pc.if_else(bad, None, values), bad, "becomes no finite number")
 
 
 def _factor(second: Any) -> tuple[Any, Array | None]:

@@ -44,8 +44,9 @@ class OfSeveral(Rule):
 
 
 def _strange(answers: Iterable[Coerced]) -> Array | None:
-    """The words that one of several rules did not know."""
-    return next((one.strange for one in answers if one.strange is not None), None)
+    """The words that several rules did not know."""
+    found = [one.strange for one in answers if one.strange is not None]
+    return pa.concat_arrays(found) if found else None
 
 
 class Coalesce(OfSeveral):
@@ -148,6 +149,8 @@ class Table(FromOne):
     def _of_one_type(self) -> Self:
         if len({type(code) for code in self.map}) > 1:
             raise ValueError("the codes of `map` are all texts or all whole numbers; quote them")
+        for code in self.map:
+            literal(code, self.codes)
         return self
 
     @property

@@ -143,8 +143,11 @@ def mapping_hash(bound: BoundMapping) -> str:
     version = bound.entity.definition().version
     columns = [[c.name, str(c.type), c.nullable, c.checks] for c in bound.entity.columns()]
     mapping = bound.mapping.model_dump(mode="json", by_alias=True)
-    functions = [_source(field) for field in bound.fields]
-    text = json.dumps([mapping, version, columns, functions], sort_keys=True)
+    functions = [_source(field.rule) for field in bound.fields]
+    functions += [found for rule in bound.key if (found := _source(rule))]
+    parents = [[bound.version, bound.deleted]] if bound.of else []
+    told = [mapping, version, columns, functions, *parents]
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -174,13 +177,13 @@ def _cell(value: object) -> str:
     return text
 
 
-def _source(field: BoundField) -> list[str]:
+def _source(of: Rule) -> list[str]:
     """The functions, each with the whole file that it stands in: it may call others there; and
     the hashes of files in which something is looked up."""
     found = []
-    for rule in field.rule.every():
+    for rule in of.every():
         if isinstance(rule, PythonFunction) and (function := rule.function) is not None:
             file = inspect.getsourcefile(function)
             around = Path(file).read_text(encoding="utf-8") if file else ""
             found.append(f"{function.__qualname__}\n{around}")
-    return found + [one.digest for one in lookups(field.rule) if one.digest]
+    return found + [one.digest for one in lookups(of) if one.digest]

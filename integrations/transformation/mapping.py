@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from integrations.names import NAME
 from integrations.secrets import Secret
-from integrations.transformation.chain import Misfit
+from integrations.transformation.chain import Chain, Misfit
+from integrations.transformation.combine import Coalesce, Default
 from integrations.transformation.explode import ITEM, of_element
 from integrations.transformation.function import Function, PythonFunction
 from integrations.transformation.kinds import BOOLEAN, INTEGER, Kind
@@ -155,6 +156,17 @@ class BoundMapping:
         """The columns of which what is stored may have to stand."""
         return tuple(f.column.name for f in self.fields if f.missing and f.missing.keeps)
 
+    @property
+    def personal(self) -> frozenset[str]:
+        """The paths of personal values, whoever reads them: what a personal column is made of, and
+        what is hashed."""
+        hidden = (
+            field.rule
+            for field in self.fields
+            if field.column.personal or any(part.secrets() for part in field.rule.every())
+        )
+        return frozenset(path for rule in hidden for path in rule.reads())
+
     def secrets(self) -> frozenset[str]:
         """The names of the connection's secrets that its rules need."""
         parts = (part for field in self.fields for part in field.rule.every())
@@ -277,6 +289,8 @@ class _Binding:
                     self._note(at, "a key is the record's own: what a lookup gives can change")
                 elif rule is not None and any(part.secrets() for part in rule.every()):
                     self._note(at, "a key is the source's own: it takes no rule with a secret")
+                elif rule is not None and len(self.mapping.key) == 1 and _made_up(rule):
+                    self._note(at, "records without a key would all have the one that is written")
                 elif rule is not None and (ready := self._ready(at, rule)) is not None:
                     yield ready
             else:
@@ -324,6 +338,13 @@ def _can_be_key(given: Any) -> bool:
     if isinstance(given, Rule):
         return given.fits(TEXT) and not isinstance(given, Constant)
     return True
+
+
+def _made_up(rule: Rule) -> bool:
+    """Whether the rule gives a value of the file where the record has none."""
+    if isinstance(rule, Chain | Coalesce):
+        return any(map(_made_up, rule.inner()))
+    return isinstance(rule, Constant | Default)
 
 
 def tangled(paths: Iterable[str]) -> Iterator[str]:

@@ -64,6 +64,12 @@ class Transformer:
         self._columns = bound.entity.columns()
         self._fields = {field.column.name: field for field in bound.fields}
         self._names = [column.name for column in self._columns]
+        self._personal = bound.personal
+        self._hidden = {
+            field.column.name
+            for field in bound.fields
+            if field.column.personal or not self._personal.isdisjoint(field.rule.reads())
+        }
         self._keeps = [KEEP + name for name in bound.keeps]
         self._presence = Presence(field.rule.reads() for field in bound.fields if field.missing)
         self._readers = {
@@ -233,7 +239,7 @@ class Transformer:
             columns[name] = done.values
             if done.kept is not None:
                 columns[KEEP + name] = done.kept
-            if done.strange is not None and not field.column.personal:
+            if done.strange is not None and name not in self._hidden:
                 strange[name] = _counted(done.strange)
         self._note_unread(absences.unread, refusals)
         return self._rows(parsed.rows, ids, columns, versions=self._versions(parsed))
@@ -272,11 +278,11 @@ class Transformer:
             done = field.missing.settled(done, rule, absences)
         for one in done.bad:
             for at in positions(pc.indices_nonzero(one.where)):
-                reason = f"{name}: {_told(field, parsed.columns, at)} {one.reason}"
+                reason = f"{name}: {self._told(field, parsed.columns, at)} {one.reason}"
                 refusals.add(rows[at].as_py(), field=name, rule=one.rule, reason=reason)
         for policy, where in done.refused:
             for at in positions(pc.indices_nonzero(where)):
-                reason = f"{name}: {_missing(field, policy, parsed.columns, at)}"
+                reason = f"{name}: {self._missing(field, policy, parsed.columns, at)}"
                 refusals.add(rows[at].as_py(), field=name, rule=policy, reason=reason)
         return done
 
@@ -287,10 +293,11 @@ class Transformer:
             places = positions(pc.index_in(rows, value_set=parsed.rows))
             for fault, row, at in zip(faults, positions(rows), places, strict=True):
                 field = self._fields[fault.column]
-                value = _shown(table[fault.column][fault.row].as_py(), field)
-                told = _told(field, parsed.columns, at)
-                given = f" gives {value}, which" if value != NULL else ""
-                reason = f"{fault.column}: {told}{given} {fault.reason}"
+                given = table[fault.column][fault.row].as_py()
+                value = _shown(given, personal=fault.column in self._hidden)
+                told = self._told(field, parsed.columns, at)
+                gives = f" gives {value}, which" if value != NULL else ""
+                reason = f"{fault.column}: {told}{gives} {fault.reason}"
                 refusals.add(row, field=fault.column, rule=fault.check, reason=reason)
             table = _without(table, refusals)
         return table
@@ -320,6 +327,22 @@ class Transformer:
         for name, values in (("_seen_at", seen), ("_rank", ranks), ("_deleted_at", ends)):
             table = table.append_column(name, values)
         return table.drop_columns(ROW)
+
+    def _told(self, field: BoundField, columns: Columns, at: int) -> str:
+        """The values of one record that a rule read, with where they stood; masked where they are
+        personal, be it for another column."""
+        return ", ".join(
+            f"`{path}` {_shown(columns[path][at].as_py(), personal=path in self._personal)}"
+            for path in field.rule.reads()
+        )
+
+    def _missing(self, field: BoundField, policy: str, columns: Columns, at: int) -> str:
+        """What one record lacks, and which policy refuses that."""
+        if policy == WHEN_ABSENT:
+            paths = ", ".join(f"`{path}`" for path in field.rule.reads())
+            return f"{paths} absent, which `{policy}: reject` refuses"
+        told = self._told(field, columns, at)
+        return f"{told} gives null, which `{policy}: reject` refuses"
 
     def _keys_of(
         self, rows: list[int], parsed: Parsed, ids: Array, records: Array
@@ -367,25 +390,10 @@ def _holds(values: Array, needle: bytes) -> bool:
     return data is not None and needle in data.to_pybytes()
 
 
-def _told(field: BoundField, columns: Columns, at: int) -> str:
-    """The values of one record that a rule read, with where they stood."""
-    return ", ".join(
-        f"`{path}` {_shown(columns[path][at].as_py(), field)}" for path in field.rule.reads()
-    )
-
-
-def _missing(field: BoundField, policy: str, columns: Columns, at: int) -> str:
-    """What one record lacks, and which policy refuses that."""
-    if policy == WHEN_ABSENT:
-        paths = ", ".join(f"`{path}`" for path in field.rule.reads())
-        return f"{paths} absent, which `{policy}: reject` refuses"
-    return f"{_told(field, columns, at)} gives null, which `{policy}: reject` refuses"
-
-
-def _shown(value: object, field: BoundField) -> str:
+def _shown(value: object, *, personal: bool) -> str:
     if value is None:
         return NULL
-    if field.column.personal:
+    if personal:
         return MASK
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

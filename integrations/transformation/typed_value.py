@@ -1,7 +1,7 @@
 """A value of a connector's file as one of a column's type: exactly, or not at all."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -42,7 +42,7 @@ def _decimal(value: int | str) -> Decimal:
 
 def _moment(value: str | datetime) -> datetime:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else _never()
+    return moment.astimezone(UTC) if moment.tzinfo else _never()
 
 
 def _day(value: str | date) -> date:

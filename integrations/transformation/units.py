@@ -53,7 +53,7 @@ _USUAL: dict[str, tuple[str, Fraction]] = {
     name: (dimension, Fraction(size))
     for dimension, sizes in {
         "mass": "mg=1/1000000 g=1/1000 kg=1 t=1000 lb=0.45359237 oz=0.028349523125",
-        "length": "mm=1/1000 cm=1/100 m=1 km=1000 inch=0.0254 ft=0.3048",
+        "length": "mm=1/1000 cm=1/100 m=1 km=1000 in=0.0254 inch=0.0254 ft=0.3048 yd=0.9144",
         "time": "ms=1/1000 s=1 min=60 hour=3600 day=86400",
     }.items()
     for name, size in (one.split("=") for one in sizes.split())

@@ -1,7 +1,6 @@
 """Filters: which records of a stream are wanted, said of values in them."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -26,6 +25,7 @@ from integrations.transformation.kinds import (
     VALUE,
     Kind,
 )
+from integrations.transformation.literals import literal
 from integrations.transformation.rule import BOOL, Columns, SourcePath
 
 Values = Annotated[tuple[StrictBool | StrictInt | StrictStr, ...], Field(min_length=1)]
@@ -36,13 +36,6 @@ _KINDS: dict[type, tuple[Kind, ...]] = {
     bool: (BOOLEAN, VALUE),
 }
 """As what values are read: the first, unless the mapping reads another at the path anyway."""
-
-
-@cache
-def _nothing() -> Array:
-    """What stands at a place of kind `RAW` that is absent, or null. Made when it is asked for:
-    pyarrow imports pandas for it."""
-    return array([b"", b"null"], RAW.arrow)
 
 
 class Condition(BaseModel):
@@ -65,6 +58,8 @@ class Condition(BaseModel):
             raise ValueError(
                 "the values of a condition are of one type: texts, numbers or booleans"
             )
+        for value in self.values:
+            literal(value, _KINDS[type(value)][0].arrow)
         return self
 
     @property
@@ -88,10 +83,7 @@ class Condition(BaseModel):
                 found, _ = scalars(found)
             known = pc.is_in(found, value_set=given.cast(found.type))
             return _as(known, wanted=self.in_ is not None)
-        there = pc.is_valid(found)
-        if found.type == RAW.arrow:
-            there = pc.and_(there, pc.invert(pc.is_in(found, value_set=_nothing())))
-        return _as(there, wanted=self.present)
+        return _as(pc.is_valid(found), wanted=self.present)
 
     def words(self) -> str:
         """The condition for people: `status` is one of open, paid."""

@@ -327,13 +327,17 @@ def _onward(base: str, target: str, *, param: str | None) -> Next:
     """The request for the page at this address; with `param`, for what the address says of it."""
     try:
         url = urljoin(base, target)
-        given = parse_qs(urlsplit(url).query) if param else {}
+        given = parse_qs(urlsplit(url).query, errors="strict") if param else {}
     except ValueError as error:
-        raise StopStream(f"the next page's address cannot be read: {shown(target)}") from error
+        place = shown(target.partition("?")[0])
+        raise StopStream(f"the next page's address cannot be read: {place}") from error
     if param is None:
         return Next(url=url)
     if len(given.get(param, [])) != 1:
-        raise StopStream(f"the next page's address should have one {param!r}: {shown(target)}")
+        # Names alone: what else stands in an address may be a key, or of a person.
+        named = ", ".join(name for name, values in given.items() for _ in values)
+        told = shown(named or "none")
+        raise StopStream(f"the next page's address should have one {param!r}; it has {told}")
     return Next(params={param: given[param][0]})
 
 

@@ -25,7 +25,7 @@ from integrations.transformation.arithmetic import Add, Divide, Multiply, Round,
 from integrations.transformation.exact import LIMIT, Rounding
 from integrations.transformation.mapping import MappingErrors
 from integrations.transformation.rule import INT, MONEY, Coerced
-from integrations_tests.transformation.things import one
+from integrations_tests.transformation.things import No, check, one
 
 MOST = "99999999999999999999999999999.999999999"
 TO_2 = {"digits": 2, "rounding": "half_even"}
@@ -165,6 +165,15 @@ def test_two_fields(column: str, rule: Any, record: Any, becomes: Any) -> None:
     """Null with whatever else is null, unless a default stands before; whole numbers go with
     decimals; what the other rule cannot take costs the record."""
     assert one({column: rule}, record) == becomes
+
+
+@pytest.mark.parametrize(
+    "rule", [{"type": "negate"}, {"type": "absolute"}, {"type": "round", "digits": 1, "rounding": "up"}]
+)  # fmt: skip
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity"])
+def test_what_is_no_number_stays_none(rule: dict[str, Any], value: bytes) -> None:
+    """Python writes these into JSON, and Arrow reads them."""
+    check("real", rule | {"from": "v"}, [(value, No("becomes no finite number"))])
 
 
 def test_one_path_serves_two_columns() -> None:

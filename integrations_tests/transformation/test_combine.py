@@ -210,6 +210,7 @@ def test_a_value_that_does_not_fit(fields: Any, at: Any, message: str) -> None:
         ({"type": "coalesce", "of": ["a"]}, "at least 2 items"),
         ({"type": "concat", "of": ["a", "b"], "separator": ""}, "Field required"),
         ({"type": "coalesce", "of": ["a", {"type": "nothing"}]}, "a rule is a path, or has a"),
+        ({"type": "table", "from": "a", "map": {2**63: 1}}, "9223372036854775808 is not a whole"),
     ],
 )
 def test_what_a_file_cannot_say(rule: Any, told: str) -> None:
@@ -231,6 +232,36 @@ def test_words_that_nobody_knows_are_told(rule: Any) -> None:
     done = transform({"text": rule}, {"id": "x", "a": "2"}, {"id": "y", "a": "1"})
     assert done.rows["text"].to_pylist() == ["off", "on"]
     assert done.strange == {"text": {"2": 1}}
+
+
+def test_words_that_several_rules_do_not_know() -> None:
+    """Those of one hide none of the others'."""
+    rule = {"type": "coalesce", "of": [WORD_OF | {"from": p, "other": "off"} for p in "ab"]}
+    done = transform({"text": rule}, {"id": "x", "a": "2"}, {"id": "y", "b": "3"})
+    assert done.strange == {"text": {"2": 1, "3": 1}}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("whole", 2**63),
+        ("text", "a\0b"),
+        ("text", "\ud800"),
+        ("moment", "0001-01-01T00:00:00+05:00"),
+        ("money", "1e29"),
+        ("real", "NaN"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["constant", "default", "table"])
+def test_a_value_of_the_file_that_no_row_could_hold(column: str, value: Any, rule: str) -> None:
+    """It is a mistake of the file, not one of the first record."""
+    given: dict[str, Any] = {
+        "constant": {"type": "constant", "value": value},
+        "default": ["a", {"type": "default", "value": value}],
+        "table": {"type": "table", "from": "a", "map": {"a": value}},
+    }
+    with pytest.raises(MappingErrors):
+        one({column: given[rule]}, {})
 
 
 def test_one_path_is_read_one_way() -> None:

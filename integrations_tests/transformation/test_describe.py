@@ -113,6 +113,22 @@ def test_the_hash_changes_with_what_a_record_becomes() -> None:
     assert hashes[0] == mapping_hash(bound({"text": "t"}))
 
 
+def test_the_hash_knows_the_key_and_the_parent() -> None:
+    """A function of the key, and what a child stream takes from its parent."""
+    key: Any = {"type": "python", "call": "f", "reads": {"t": "string"}}
+    first, second = (bound({"text": "t"}, key=key, functions={"f": f}) for f in (upper, lower))
+    assert mapping_hash(first) != mapping_hash(second)
+
+    def child(**parent: str) -> str:
+        of = {"entity": "thing", "key": "id", "fields": {"text": "t"}}
+        own = of | {"key": ["id", "item.id"], "each": "lines"}
+        of_parent = StreamMapping.model_validate(of | parent)
+        return mapping_hash(StreamMapping.model_validate(own).bind(Thing, of=of_parent))
+
+    assert len({child(), child(version="v"), child(deleted="gone")}) == 3
+    assert child() == child()
+
+
 def test_a_preview_masks_and_cuts() -> None:
     """Personal values are dots, long ones are cut, markdown is text, empty columns are left out."""
     records = [

@@ -100,6 +100,16 @@ def test_a_mapping_that_fits_binds() -> None:
             "a key is made of strings or whole numbers of the record",
         ),
         (
+            {"key": [["id", {"type": "default", "value": "x"}]]},
+            ("key", 0),
+            "records without a key would all have the one that is written",
+        ),
+        (
+            {"key": {"type": "coalesce", "of": ["id", {"type": "constant", "value": "x"}]}},
+            ("key", 0),
+            "records without a key would all have the one that is written",
+        ),
+        (
             {"fields": {"text": {"type": "text"}}},
             ("fields", "text"),
             "the rule text needs `from`: nothing stands before it",
@@ -167,6 +177,24 @@ def test_required_columns_need_a_rule() -> None:
         mapping.bind(Payment)
     missing = [message.split("`")[1] for at, message in caught.value.mistakes if at == ("fields",)]
     assert missing == ["amount", "currency", "status_raw", "created_at"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ["id", ["t", {"type": "default", "value": "-"}]],
+        {
+            "type": "concat",
+            "of": [{"type": "constant", "value": "T"}, "id"],
+            "separator": "",
+            "when_null": "reject",
+        },
+    ],
+)
+def test_a_part_of_a_key_may_be_written_in_the_file(key: Any) -> None:
+    """The rest of it tells records apart."""
+    values = {"entity": "thing", "key": key, "fields": {"text": "t"}}
+    assert StreamMapping.model_validate(values).bind(Thing).key
 
 
 @pytest.mark.parametrize(

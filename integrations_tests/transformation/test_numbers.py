@@ -147,6 +147,16 @@ def test_floating_point_numbers() -> None:
     check("real", [{"type": "decimal", "from": "v"}, {"type": "number"}], [("0.1", 0.1)])
 
 
+def test_a_float_is_the_nearest_to_a_decimal() -> None:
+    """Also to a long one, of which Arrow's own cast misses the last place."""
+    long = "15279158514919045.1"
+    for rule in (
+        [{"type": "decimal", "from": "v"}, {"type": "number"}],
+        {"type": "written_number", "from": "v"},
+    ):
+        check("real", rule, [(long, float(long)), ("-0.000000001", -1e-9), (None, None)])
+
+
 def test_written_numbers_as_they_come() -> None:
     """Without settings: digits, a point and a leading minus."""
     cases = [

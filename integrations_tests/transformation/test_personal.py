@@ -1,6 +1,7 @@
 """Personal data as keyed hashes: RFC 2104's, by a key that stands in no file."""
 
 import hmac
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.connector_template.connector import BoundStream, read_connector
+from integrations.connector_template.previewing import Previewer
 from integrations.connector_template.rule_secrets import FILE
 from integrations.errors import FixConfig, StopStream
 from integrations.secrets import Secret
@@ -18,7 +20,8 @@ from integrations.transformation.describe import mapping_hash
 from integrations.transformation.mapping import StreamMapping
 from integrations.transformation.personal import Hash
 from integrations.transformation.rule import TEXT
-from integrations.transformation.transform import Transformer
+from integrations.transformation.transform import MASK, Transformer
+from integrations.transformation.transformed import Transformed
 from integrations_tests.conftest import make_settings
 from integrations_tests.connector_template.florist import changed, write
 from integrations_tests.transformation.things import NOW, Thing
@@ -124,3 +127,50 @@ def _ready(stream: BoundStream) -> Transformer:
 
 def _buyers(folder: Path) -> list[BoundStream]:
     return [one for one in read_connector(folder).streams() if one.id.stream == "buyers"]
+
+
+WORDS = {"type": "extract", "pattern": "^(?P<word>[0-9]+)$", "when_absent": "reject"}
+ON = {"type": "enumeration", "from": "v", "map": {"on": "on"}, "other": "off"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": ["v", WORDS], "secret": "v"},
+        {"text": ["v", WORDS, {"type": "hash", "secret": "pepper"}]},
+        {"text": ["v", {"type": "hash", "secret": "pepper"}], "word": "v"},
+    ],
+)
+def test_a_personal_value_is_masked_for_every_column(fields: dict[str, Any]) -> None:
+    """Where another column reads it too, and where it is hashed: reasons are read by many."""
+    done = _thing(fields, b'{"id":"1","v":"jo"}')
+    (reason,) = done.refused["reason"].to_pylist()
+    assert "`v` •••" in reason
+    assert "jo" not in reason
+
+
+def test_a_preview_hides_what_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is made of is hidden also where the column that holds the hash is not personal."""
+    monkeypatch.setenv("FLORIST_PEPPER", KEY)
+    hashed = [{"type": "lower", "from": "email"}, {"type": "hash", "secret": "pepper"}]
+    text = changed((HASHED[0], f"fields: {{name: name, code: {json.dumps(hashed)}}}"), ACCOUNT)
+    (buyers,) = _buyers(write(tmp_path / "florist", text))
+    for show, email in ((False, MASK), (True, "Jo@example.org")):
+        previewer = Previewer(buyers, _ready(buyers), limit=1, show_personal=show)
+        previewer.add(BUYERS, seen_at=NOW)
+        (row,) = previewer.preview.rows
+        (code,) = (one for one in row.fields if one.column == "code")
+        assert code.sources == {"email": email}
+        assert code.value == _hash("jo@example.org")
+
+
+def test_a_personal_value_is_no_strange_word() -> None:
+    """What a column does not know of a value that is personal for another."""
+    assert _thing({"word": ON}, b'{"id":"1","v":"jo"}').strange == {"word": {"jo": 1}}
+    assert _thing({"word": ON, "secret": "v"}, b'{"id":"1","v":"jo"}').strange == {}
+
+
+def _thing(fields: dict[str, Any], *records: bytes) -> Transformed:
+    mapping = StreamMapping.model_validate({"entity": "thing", "key": "id", "fields": fields})
+    transformer = Transformer(mapping.bind(Thing), secrets={"pepper": Secret(KEY)})
+    return transformer.run(pa.array(records, pa.binary()), seen_at=NOW)

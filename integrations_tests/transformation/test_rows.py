@@ -157,6 +157,8 @@ def test_paths_that_cannot_be(changes: dict[str, Any], said: str) -> None:
         {"from": "kind", "in": []},
         {"from": "kind", "in": ["a", 1]},
         {"from": "kind", "in": [1.5]},
+        {"from": "count", "in": [2**63]},
+        {"from": "kind", "not_in": ["\ud800"]},
         {"in": ["a"]},
     ],
 )
