@@ -38,6 +38,10 @@ _KINDS: dict[type, tuple[Kind, ...]] = {
 """As what values are read: the first, unless the mapping reads another at the path anyway."""
 
 
+_EXACT = 2**53
+"""Beyond it a floating-point number does not tell two whole numbers apart."""
+
+
 class Condition(BaseModel):
     """What is asked of a record: whether the value at `from` is one of some (`in`), none of them
     (`not_in`), or there at all (`present`). Null and absent are one of none, and not there.
@@ -73,6 +77,8 @@ class Condition(BaseModel):
         if self.present is not None:
             return read or RAW
         own, *also = _KINDS[type(self.values[0])]
+        if any(isinstance(value, int) and abs(value) > _EXACT for value in self.values):
+            also = [kind for kind in also if kind is not NUMBER]
         return read if read is not None and (read in also or read.arrow == own.arrow) else own
 
     def holds(self, found: Array, kind: Kind) -> Array:

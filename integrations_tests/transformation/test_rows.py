@@ -9,9 +9,11 @@ import pytest
 
 from integrations.canonical import ENTITIES
 from integrations.transformation.describe import field_table, lineage
+from integrations.transformation.kinds import INTEGER, NUMBER, Kind
 from integrations.transformation.mapping import MappingErrors, StreamMapping
 from integrations.transformation.transform import Transformer
 from integrations.transformation.transformed import Transformed
+from integrations.transformation.where import Condition
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 READINGS = {
@@ -178,3 +180,9 @@ def test_it_is_said_in_words_and_in_the_lineage() -> None:
     assert found["source_id"] == ["uplink", "payload[].key"]
     assert (found["is_customer"], found["phone"]) == (["payload[].value"], ["device.eui"])
     assert found["_deleted_at"] == ["payload[].value", "uplink"]
+
+
+@pytest.mark.parametrize(("value", "kind"), [(7, NUMBER), (2**53, NUMBER), (2**53 + 1, INTEGER)])
+def test_a_number_that_no_float_tells_apart_is_read_as_a_whole_one(value: int, kind: Kind) -> None:
+    """Otherwise it would be taken for its neighbour; that the path is read as both is a mistake."""
+    assert Condition.model_validate({"from": "n", "in": [value]}).reads({"n": NUMBER}) is kind
