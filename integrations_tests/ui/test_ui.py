@@ -20,12 +20,12 @@ SWITCHES = """() => Object.fromEntries([...document.querySelectorAll('[class*=fo
 
 
 def test_schedules_run_where_secrets_resolve(ui: Ui) -> None:
-    """The sandbox's are on, since its twin serves; those of the account without a key are off."""
+    """The sandboxes' are on, since their twins serve; those of accounts without a key are off."""
     ui.open("/automation", until="stripe__sandbox__refunds__schedule")
-    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(12)
+    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(20)
     on = ui.page.evaluate(SWITCHES)
-    assert len(on) == 12
-    assert on == {name: name.startswith("stripe__sandbox__") for name in on}
+    assert len(on) == 20
+    assert on == {name: "__sandbox__" in name for name in on}
 
 
 @pytest.mark.usefixtures("launched")
@@ -80,7 +80,7 @@ def test_a_backfill_loads_all_windows_but_the_one_that_fails(ui: Ui, runs: dict[
 @pytest.mark.usefixtures("runs")
 def test_checks_are_said_window_by_window(ui: Ui) -> None:
     """Each window that loaded has its passed checks, and their numbers are plotted."""
-    words = ui.open(f"{CANONICAL}?view=checks", until="Plots")
+    words = ui.open(f"{CANONICAL}?view=checks&checkDetail=error_share", until="Plots")
     assert "This is a blocking asset check." in words
     expect(ui.page.locator("canvas")).to_have_count(2)
     words = ui.words()  # the plots come after their heading
