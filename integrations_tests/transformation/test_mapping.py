@@ -146,12 +146,20 @@ def test_a_mistake_is_named_with_its_place(
 def test_a_chain_reads_its_path_as_its_rules_take_it() -> None:
     """A bare path is no string of itself: what stands behind it decides."""
     fields = {"text": ["t", {"type": "upper"}], "moment": ["n", {"type": "epoch_s"}]}
+    # A value stays what it is where it can: digits into a text column are read as text.
+    fields["secret"] = ["d", {"type": "integer"}]
     bound = StreamMapping.model_validate(BASE | {"fields": fields}).bind(Thing)
     assert {path: kind.name for path, kind in bound.paths.items()} == {
         "t": "string",
         "n": "integer",
+        "d": "string",
         "id": "string",
     }
+
+
+def test_words_that_a_later_rule_changes_are_not_the_columns() -> None:
+    words = {"type": "enumeration", "from": "t", "map": {"1": "ON"}}
+    assert mistakes(fields={"word": [words, {"type": "lower"}]}) == []
 
 
 def test_all_mistakes_are_found_at_once() -> None:

@@ -59,6 +59,19 @@ def test_a_refused_unit_is_tried_again_by_its_own_bytes() -> None:
     assert (again.received, again.records) == (1, None)
 
 
+def test_words_that_nobody_knows_are_counted_over_all_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explode, "AT_ONCE", 1)
+    words = {"type": "table", "from": "item.value", "map": {"a": "A"}, "other": "?"}
+    done = made(
+        READINGS | {"fields": {"code": words}},
+        '{"uplink": "u1", "payload": {"p": "x", "q": "y"}}',
+        '{"uplink": "u2", "payload": {"p": "x", "q": "a"}}',
+    )
+    assert {name: dict(count) for name, count in done.strange.items()} == {"code": {"x": 2, "y": 1}}
+
+
 def test_no_records_are_no_rows() -> None:
     done = made(READINGS)
     assert (len(done.rows), done.received, done.filtered) == (0, 0, 0)
