@@ -130,6 +130,11 @@ def test_a_mapping_that_fits_binds() -> None:
             "`day` takes a day; the chain ends in text",
         ),
         (
+            {"fields": {"whole": ["t", {"type": "upper"}, {"type": "default", "value": 1}]}},
+            ("fields", "whole"),
+            "`whole` takes a whole number; the chain ends in text",
+        ),
+        (
             {"fields": {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}},
             ("fields", "text"),
             "transformer.py beside the file has no function 'f'",
