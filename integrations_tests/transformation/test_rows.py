@@ -127,6 +127,12 @@ def test_children_are_said_by_their_own_parents(monkeypatch: pytest.MonkeyPatch)
     assert [parents[row["_said"]] for row in done.rows.to_pylist()] == [*"aabbcc"]
 
 
+def test_children_have_keys_of_their_own() -> None:
+    child = StreamMapping.model_validate(LINES | {"key": "id"})
+    with pytest.raises(MappingErrors, match="would be one for all elements"):
+        child.bind(ENTITIES["customer"], of=StreamMapping.model_validate(PLAIN))
+
+
 def _said(done: Transformed) -> list[dict[str, Any]]:
     assert done.said is not None
     return done.said.to_pylist()
@@ -245,3 +251,6 @@ def test_it_is_said_in_words_and_in_the_lineage() -> None:
     assert found["source_id"] == ["uplink", "payload[].key"]
     assert (found["is_customer"], found["phone"]) == (["payload[].value"], ["device.eui"])
     assert found["_deleted_at"] == ["payload[].value", "uplink"]
+    placed = READINGS | {"key": ["uplink", "item_no"]}
+    found = lineage(StreamMapping.model_validate(placed).bind(ENTITIES["customer"]))
+    assert found["source_id"] == ["uplink", "payload"]
