@@ -87,6 +87,26 @@ def test_a_mapping_that_fits_binds() -> None:
             ("fields",),
             "`card` is read as a value, yet `card.n` lies inside it",
         ),
+        (
+            {"fields": {"whole": {"type": "constant", "value": True}}},
+            ("fields", "whole"),
+            "`whole` takes a whole number, which the rule constant does not give",
+        ),
+        (
+            {"fields": {"moment": {"type": "constant", "value": "2026-02-28T12:00:00"}}},
+            ("fields", "moment"),
+            "`moment` takes a moment in UTC, which the rule constant does not give",
+        ),
+        (
+            {"fields": {"text": "t", "json": "t"}},
+            ("fields", "json"),
+            "`t` is read as string elsewhere, here as string_map",
+        ),
+        (
+            {"key": [["id", {"type": "hash", "secret": "pepper"}]]},
+            ("key", 0),
+            "a key is the source's own: it takes no rule with a secret",
+        ),
         ({"version": "t"}, ("version",), "`t` is read as string elsewhere, here as integer"),
         ({"deleted": "t"}, ("deleted",), "`t` is read as string elsewhere, here as boolean"),
         (
