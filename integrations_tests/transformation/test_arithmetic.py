@@ -57,6 +57,7 @@ D = Decimal
         ("real", {"type": "add", "by": "0.5"}, 1.0, 1.5),
         ("money", {"type": "subtract", "by": 1}, "0.9", D("-0.1")),
         ("whole", {"type": "subtract", "by": 1}, 2**63 - 1, 2**63 - 2),
+        ("real", {"type": "subtract", "by": "0.5"}, 2.0, 1.5),
         ("money", {"type": "multiply", "by": "1.21"}, "9999999.99", D("12099999.9879")),
         ("money", {"type": "multiply", "by": "0.5", **TO_2}, "0.01", D(0)),
         ("money", {"type": "multiply", "by": "0.5", "digits": 2, "rounding": "up"}, "0.01", D("0.01")),
@@ -238,6 +239,11 @@ def test_what_a_file_cannot_say(rule: Any, told: str) -> None:
             "an exact decimal is wanted, which the rule upper does not give",
         ),
         (
+            {"real": ["v", {"type": "add", "other": {"type": "integer", "from": "w"}}]},
+            ("fields", "real", 1, "other"),
+            "a floating-point number is wanted, which the rule integer does not give",
+        ),
+        (
             {"money": ["v", {"type": "upper"}, {"type": "negate"}]},
             ("fields", "money", 2),
             "the rule negate takes an exact decimal, a whole number or a floating-point number; what comes is text",
@@ -249,6 +255,19 @@ def test_a_type_that_does_not_fit(fields: Any, at: Any, message: str) -> None:
     with pytest.raises(MappingErrors) as caught:
         one(fields, {})
     assert caught.value.mistakes == ((at, message),)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_halves_are_rounded_as_the_decimal_module_rounds_them(mode: Rounding) -> None:
+    """On both sides of zero, by every rule that rounds; numbers by chance are seldom halves."""
+    halves = [D(n) / 10 for n in (-25, -16, -15, -14, -5, 0, 5, 14, 15, 16, 25)]
+    expected = [half.quantize(D(1), rounding=MODES[mode]) for half in halves]
+    to_0: dict[str, Any] = {"digits": 0, "rounding": mode}
+    values, ones = pa.array(halves, MONEY), pa.array([D(1)] * len(halves), MONEY)
+    for rule in (Round(type="round", **to_0), Multiply(type="multiply", by=D(1), **to_0)):
+        assert _told(rule.step(values, {}, wanted=MONEY)) == expected, rule
+    divided = Divide(type="divide", other="w", **to_0)
+    assert _told(divided._of(values, ones, wanted=MONEY)) == expected
 
 
 EXACT = Context(prec=MAX_PREC)

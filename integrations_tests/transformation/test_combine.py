@@ -228,10 +228,14 @@ def test_what_a_file_cannot_say(rule: Any, told: str) -> None:
     ],
 )  # fmt: skip
 def test_words_that_nobody_knows_are_told(rule: Any) -> None:
-    """Also of a table's `other`, and of rules within others: drift shows them."""
+    """Also of a table's `other`, of rules within others and of those with others behind them: drift
+    shows them."""
     done = transform({"text": rule}, {"id": "x", "a": "2"}, {"id": "y", "a": "1"})
     assert done.rows["text"].to_pylist() == ["off", "on"]
     assert done.strange == {"text": {"2": 1}}
+    chain = [rule, {"type": "lower"}]
+    done = transform({"text": chain, "secret": chain}, {"id": "x", "a": "2"})
+    assert done.strange == {"text": {"2": 1}}, "none of a person's"
 
 
 def test_words_that_several_rules_do_not_know() -> None:

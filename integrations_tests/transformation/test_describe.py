@@ -1,6 +1,8 @@
 """A mapping in words."""
 
 from decimal import Decimal
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pyarrow as pa
@@ -127,6 +129,17 @@ def test_the_hash_knows_the_key_and_the_parent() -> None:
 
     assert len({child(), child(version="v"), child(deleted="gone")}) == 3
     assert child() == child()
+
+
+def test_the_hash_changes_with_the_file_of_a_function(tmp_path: Path) -> None:
+    """A function may call others there."""
+    python = {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}
+    hashes = set()
+    for number, helper in enumerate(("t", "t", "t + t")):
+        file = tmp_path / f"functions_{number}.py"
+        file.write_text(f"def f(*, t):\n    return g(t)\n\n\ndef g(t):\n    return {helper}\n")
+        hashes.add(mapping_hash(bound(python, functions={"f": run_path(str(file))["f"]})))
+    assert len(hashes) == 2
 
 
 def test_a_preview_masks_and_cuts() -> None:

@@ -335,6 +335,15 @@ def test_a_tombstone_is_told_by_its_type(pattern: str | None, deleted: list[bool
     assert route(*sent, deleted=pattern).lanes["charges"].deleted.to_pylist() == deleted
 
 
+def test_an_event_may_be_an_hour_ahead() -> None:
+    """Clocks differ; one of next year would be the last word until then."""
+    now = int(NOW.timestamp())
+    sent = [event({"id": "a", "object": "charge"}, created=now + ahead) for ahead in (3600, 3601)]
+    done = route(*sent)
+    assert done.lanes["charges"].places.to_pylist() == [0]
+    assert done.refused["reason"].to_pylist() == ["at: 2026-01-02 04:04:06 UTC has not come yet"]
+
+
 def test_the_refused_carry_when_their_own_batch_was_read() -> None:
     """One moment a batch or one an event."""
     times = pa.array([NOW + timedelta(seconds=n) for n in range(3)], pa.timestamp("us", "UTC"))

@@ -104,7 +104,9 @@ def test_a_list_may_lie_deeper(record: dict[str, Any], expected: list[int] | Non
 
 def test_what_quarantine_keeps_of_an_element() -> None:
     """All of its record, less the list and what only looks like the element."""
-    record = {"id": 1, "item": "x", "data": {"lines": [5], "more": [1]}, "other": {"a": None}}
+    record = {
+        "id": 1, "item": "x", "item_no": 7, "data": {"lines": [5], "more": [1]}, "other": {"a": None},
+    }  # fmt: skip
     explosion = Explosion("data.lines", PATHS)
     (part,) = explosion.pieces(pa.array([json.dumps(record).encode()], pa.binary()))
     kept = explosion.whole(part.units[0].as_py(), json.dumps(record).encode())
@@ -112,6 +114,19 @@ def test_what_quarantine_keeps_of_an_element() -> None:
     assert json.loads(kept) == {
         "item": 5, "item_no": 0, "id": 1, "data": {"more": [1]}, "other": {"a": None},
     }  # fmt: skip
+
+
+def test_a_name_that_begins_like_the_element_is_of_the_record() -> None:
+    (unit,) = units({"items": 3, "item_note": "n", "lines": [1]}, paths=("items", "item_note"))
+    assert unit == {"item": 1, "item_no": 0, "items": 3, "item_note": "n"}
+
+
+def test_what_cannot_be_taken_apart_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the part of its own records, however many there are."""
+    monkeypatch.setattr(explode, "AT_ONCE", 2)
+    parts = taken({"lines": "x"}, {"lines": [1, 2]}, {"lines": 3}, {"lines": [4]}, {"lines": 5})
+    assert [[one.row for one in part.unread] for part in parts] == [[0, 2], [4]]
+    assert [part.received for part in parts] == [4, 2]
 
 
 _JSON = st.recursive(

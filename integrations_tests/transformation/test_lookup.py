@@ -151,6 +151,24 @@ def test_a_lookup_that_cannot_be(
     assert [said for _, said in caught.value.mistakes] == [message]
 
 
+@pytest.mark.parametrize(
+    "schema", ["integrations", "canonical", "information_schema", "pg_catalog", "pg_temp_3"]
+)
+def test_a_table_is_one_of_the_users_own(schema: str) -> None:
+    with pytest.raises(ValueError, match=f"the schema {schema} is not"):
+        bound({"text": BY_TABLE | {"table": f"{schema}.codes"}}, {})
+
+
+@pytest.mark.parametrize(("rule", "told"), [(BY_FILE, {"text": {"c": 2}}), (BY_STREAM, {})])
+def test_missing_keys_of_a_file_are_words_that_nobody_knows(
+    rule: dict[str, Any], told: dict[str, dict[str, int]]
+) -> None:
+    """Those of a stream may be of persons: nobody is told."""
+    mapping = bound({"text": rule | {"when_missing": "null"}}, {"a": "A"})
+    needs = {one: Pairs.of(texts({"a": "A"}), one.type) for one in mapping.needs}
+    assert run(mapping, "c", "a", "c", None, tables=needs).strange == told
+
+
 def test_a_key_is_not_looked_up() -> None:
     """What a table says can change, and a record's key cannot."""
     with pytest.raises(MappingErrors, match="a key is the record's own"):

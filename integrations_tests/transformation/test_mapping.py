@@ -87,6 +87,26 @@ def test_a_mapping_that_fits_binds() -> None:
             ("fields",),
             "`card` is read as a value, yet `card.n` lies inside it",
         ),
+        (
+            {"fields": {"whole": {"type": "constant", "value": True}}},
+            ("fields", "whole"),
+            "`whole` takes a whole number, which the rule constant does not give",
+        ),
+        (
+            {"fields": {"moment": {"type": "constant", "value": "2026-02-28T12:00:00"}}},
+            ("fields", "moment"),
+            "`moment` takes a moment in UTC, which the rule constant does not give",
+        ),
+        (
+            {"fields": {"text": "t", "json": "t"}},
+            ("fields", "json"),
+            "`t` is read as string elsewhere, here as string_map",
+        ),
+        (
+            {"key": [["id", {"type": "hash", "secret": "pepper"}]]},
+            ("key", 0),
+            "a key is the source's own: it takes no rule with a secret",
+        ),
         ({"version": "t"}, ("version",), "`t` is read as string elsewhere, here as integer"),
         ({"deleted": "t"}, ("deleted",), "`t` is read as string elsewhere, here as boolean"),
         (
@@ -140,6 +160,11 @@ def test_a_mapping_that_fits_binds() -> None:
             "`day` takes a day; the chain ends in text",
         ),
         (
+            {"fields": {"whole": ["t", {"type": "upper"}, {"type": "default", "value": 1}]}},
+            ("fields", "whole"),
+            "`whole` takes a whole number; the chain ends in text",
+        ),
+        (
             {"fields": {"text": {"type": "python", "call": "f", "reads": {"t": "string"}}}},
             ("fields", "text"),
             "transformer.py beside the file has no function 'f'",
@@ -156,12 +181,20 @@ def test_a_mistake_is_named_with_its_place(
 def test_a_chain_reads_its_path_as_its_rules_take_it() -> None:
     """A bare path is no string of itself: what stands behind it decides."""
     fields = {"text": ["t", {"type": "upper"}], "moment": ["n", {"type": "epoch_s"}]}
+    # A value stays what it is where it can: digits into a text column are read as text.
+    fields["secret"] = ["d", {"type": "integer"}]
     bound = StreamMapping.model_validate(BASE | {"fields": fields}).bind(Thing)
     assert {path: kind.name for path, kind in bound.paths.items()} == {
         "t": "string",
         "n": "integer",
+        "d": "string",
         "id": "string",
     }
+
+
+def test_words_that_a_later_rule_changes_are_not_the_columns() -> None:
+    words = {"type": "enumeration", "from": "t", "map": {"1": "ON"}}
+    assert mistakes(fields={"word": [words, {"type": "lower"}]}) == []
 
 
 def test_all_mistakes_are_found_at_once() -> None:

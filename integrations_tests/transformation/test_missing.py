@@ -159,6 +159,15 @@ def test_what_a_rule_makes_of_nothing(null: str) -> None:
     assert done.rows["text"].to_pylist() == ["made up", "made up"]
 
 
+def test_what_is_absent_is_not_refused_for_what_a_rule_makes_of_it() -> None:
+    """Nobody wants that value."""
+    chain = ["t", {"type": "default", "value": "long"}, {"type": "truncate", "max": 3}]
+    records = [{"id": "a"}, {"id": "b", "t": None}]
+    done = transform({"text": chain}, *records, missing={"text": {"when_absent": "clear"}})
+    assert done.rows.select(["source_id", "text"]).to_pylist() == [{"source_id": "a", "text": None}]
+    assert reasons(done) == ["text: `t` null has more than 3 characters"]
+
+
 def test_what_is_not_decided_is_as_before() -> None:
     """Null alone is decided: what is absent is cleared, and a required column refuses it."""
     done = transform({"text": "t"}, {"id": "a"}, missing={"text": {"when_null": "reject"}})

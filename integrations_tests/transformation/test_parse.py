@@ -48,6 +48,7 @@ def parse(*records: bytes) -> Parsed:
         (b'{"id":"\\ud800"}', "", "the record holds half of a surrogate pair, which is no text"),
         (b'{"other":"\\udfff\\ud83d\\ude00"}', "", "half of a surrogate pair"),
         (b'{"id":"\\\\ud800"', "", "the record is no JSON: Input data was truncated"),
+        (b'{"id":"\\ud83c\\udf00"', "", "the record is no JSON: Input data was truncated"),
         (b'{"other":1e400}', "", "the record cannot be read: Number too big"),
         (b'{"id":"\xff"}', "", "can't decode byte 0xff"),
         (b'{"id":"a\nb"}', "", "invalid character"),
@@ -76,6 +77,20 @@ def test_a_bad_record_is_named_and_its_neighbours_pass(
     assert reason in parsed.unread[0].reason
     assert parsed.columns["id"].to_pylist() == ["good"] * len(before + after)
     assert len(parsed.rows) == len(before + after)
+
+
+def test_bad_records_of_a_long_batch_are_named_by_their_places() -> None:
+    """In the batch's order, whatever is wrong with each, and also where others were wrong before."""
+    records = [GOOD] * 2_500
+    records[1_200], records[1_201], records[2_300] = b'{"id":5}', b"null", b'{"id":6}'
+    used = Parser(PATHS)
+    for _ in range(2):
+        read = used.parse(pa.array(records, pa.binary()))
+        assert [(one.row, one.path) for one in read.unread] == [
+            (1200, "id"),
+            (1201, ""),
+            (2300, "id"),
+        ]
 
 
 def test_good_values_arrive() -> None:

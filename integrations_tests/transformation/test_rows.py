@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from integrations.canonical import ENTITIES
+from integrations.transformation import explode
 from integrations.transformation.describe import field_table, lineage
 from integrations.transformation.kinds import INTEGER, NUMBER, Kind
 from integrations.transformation.mapping import MappingErrors, StreamMapping
@@ -60,9 +61,83 @@ def test_a_refused_unit_is_tried_again_by_its_own_bytes() -> None:
     assert (again.received, again.records) == (1, None)
 
 
+def test_words_that_nobody_knows_are_counted_over_all_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explode, "AT_ONCE", 1)
+    words = {"type": "table", "from": "item.value", "map": {"a": "A"}, "other": "?"}
+    done = made(
+        READINGS | {"fields": {"code": words}},
+        '{"uplink": "u1", "payload": {"p": "x", "q": "y"}}',
+        '{"uplink": "u2", "payload": {"p": "x", "q": "a"}}',
+    )
+    assert {name: dict(count) for name, count in done.strange.items()} == {"code": {"x": 2, "y": 1}}
+
+
 def test_no_records_are_no_rows() -> None:
     done = made(READINGS)
     assert (len(done.rows), done.received, done.filtered) == (0, 0, 0)
+
+
+LINES: dict[str, Any] = {
+    "entity": "customer", "key": ["id", "item.sku"], "each": "lines",
+    "fields": {"name": "item.sku", "country": "item.country"},
+}  # fmt: skip
+
+
+def children(*records: str, **settings: Any) -> Transformed:
+    """The lines of orders, as a stream of children has them."""
+    parent = StreamMapping.model_validate(PLAIN | {"deleted": "gone"})
+    bound = StreamMapping.model_validate(LINES).bind(ENTITIES["customer"], of=parent)
+    rows = pa.array([one.encode() for one in records], pa.binary())
+    return Transformer(bound).run(rows, seen_at=NOW, **settings)
+
+
+@pytest.mark.parametrize(
+    ("record", "whole"),
+    [
+        ('{"id": "a", "lines": [{"sku": "x"}]}', True),
+        ('{"id": "a", "lines": [{"sku": "x", "country": "?"}, {"sku": "y"}]}', True),
+        ('{"id": "a", "lines": [{}]}', False),
+        ('{"id": "a", "lines": []}', True),
+        ('{"id": "a", "lines": null}', True),
+        ('{"id": "a"}', False),
+        ('{"id": "a", "lines": 5}', False),
+        ('{"id": "a", "gone": true}', True),
+    ],
+)
+def test_what_a_record_says_of_its_children(record: str, whole: bool) -> None:
+    """All that there are, unless it is silent, or one of them is not known by its key."""
+    (said,) = _said(children(record))
+    assert (said["_parent"], said["_whole"]) == ("a", whole)
+
+
+def test_a_unit_says_nothing_of_the_others() -> None:
+    """It is tried again alone."""
+    done = children('{"id": "a", "item": {"sku": "x"}, "item_no": 0}', units=True)
+    assert [(one["_parent"], one["_whole"]) for one in _said(done)] == [("a", False)]
+
+
+def test_children_are_said_by_their_own_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In however small parts they are made; a record without a key says nothing."""
+    monkeypatch.setattr(explode, "AT_ONCE", 2)
+    orders = [f'{{"id": "{n}", "lines": [{{"sku": "x"}}, {{"sku": "y"}}]}}' for n in "abc"]
+    done = children(*orders, '{"lines": [{"sku": "x"}]}')
+    parents = {said["_said"]: said["_parent"] for said in _said(done)}
+    assert parents == {0: "a", 1: "b", 2: "c"}
+    assert [row["source_id"][0] for row in done.rows.to_pylist()] == [*"aabbcc"]
+    assert [parents[row["_said"]] for row in done.rows.to_pylist()] == [*"aabbcc"]
+
+
+def test_children_have_keys_of_their_own() -> None:
+    child = StreamMapping.model_validate(LINES | {"key": "id"})
+    with pytest.raises(MappingErrors, match="would be one for all elements"):
+        child.bind(ENTITIES["customer"], of=StreamMapping.model_validate(PLAIN))
+
+
+def _said(done: Transformed) -> list[dict[str, Any]]:
+    assert done.said is not None
+    return done.said.to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -180,6 +255,9 @@ def test_it_is_said_in_words_and_in_the_lineage() -> None:
     assert found["source_id"] == ["uplink", "payload[].key"]
     assert (found["is_customer"], found["phone"]) == (["payload[].value"], ["device.eui"])
     assert found["_deleted_at"] == ["payload[].value", "uplink"]
+    placed = READINGS | {"key": ["uplink", "item_no"]}
+    found = lineage(StreamMapping.model_validate(placed).bind(ENTITIES["customer"]))
+    assert found["source_id"] == ["uplink", "payload"]
 
 
 @pytest.mark.parametrize(("value", "kind"), [(7, NUMBER), (2**53, NUMBER), (2**53 + 1, INTEGER)])

@@ -132,6 +132,17 @@ def test_a_field_among_very_many_is_missed() -> None:
     assert told(some, usual) == [("gone", "attributes.f7", ("integer",))]
 
 
+def test_thirty_fields_are_no_map_yet() -> None:
+    fields = {f"k{n}": 1 for n in range(31)}
+    few, some, many = (shape(*[{"o": dict([*fields.items()][:n])}] * 9) for n in (29, 30, 31))
+    assert told(some, few) == [("new", "o.k29", ("integer",))]
+    assert told(many, some) == []
+
+
+def test_the_first_value_in_the_place_of_null_is_no_change() -> None:
+    assert told(shape(RECORD), shape(*[RECORD | {"name": None}] * 100)) == []
+
+
 def test_what_is_read_whole_is_not_looked_into() -> None:
     made = shape({"id": 1, "metadata": {"a": "b"}}, opaque=("metadata",))
     assert known(made).keys() == {"id", "metadata"}
@@ -149,6 +160,7 @@ def test_a_batch_is_sampled_evenly() -> None:
     made = shape(*({"id": n, "late": 1} if n > count * 0.9 else {"id": n} for n in range(count)))
     assert made.sampled == SAMPLE
     assert 0.05 < known(made)["late"].share < 0.15
+    assert shape(*[RECORD] * (SAMPLE + SAMPLE // 2)).sampled <= SAMPLE
 
 
 def test_what_is_known_well_is_not_written_again() -> None:

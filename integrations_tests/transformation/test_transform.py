@@ -137,6 +137,16 @@ def test_a_refused_record_goes_by_its_key_or_by_its_hash(record: Any, key: str |
     assert refused["key"].to_pylist() == [key or f"sha256:{hashlib.sha256(raw).hexdigest()}"]
 
 
+def test_a_key_may_have_five_hundred_characters() -> None:
+    done = transform({"text": "t"}, {"id": "x" * 500})
+    assert done.rows["source_id"].to_pylist() == ["x" * 500]
+
+
+def test_what_cannot_be_read_is_told_of_the_first_column_that_is_made_of_it() -> None:
+    refused = transform({"text": "t", "word": "t"}, {"id": "a", "t": 5}).refused
+    assert refused["field"].to_pylist() == ["text"]
+
+
 def test_a_numeric_id_is_answered_with_how_to_write_it() -> None:
     """The likeliest mistake of a first mapping says its own remedy."""
     refused = transform({"text": "t"}, {"id": 7}).refused

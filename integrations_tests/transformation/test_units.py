@@ -15,7 +15,7 @@ from integrations.canonical.entity import Entity, Float, Integer, Money, column
 from integrations.transformation.mapping import MappingErrors
 from integrations.transformation.rule import MONEY
 from integrations.transformation.rules import settle
-from integrations.transformation.units import _USUAL, Unit, asked, conversion
+from integrations.transformation.units import _USUAL, Unit, asked, conversion, same
 from integrations_tests.transformation.things import one
 
 D = Decimal
@@ -79,6 +79,15 @@ def test_a_unit_for_each_record(rule: Any, unit: Any, becomes: Any) -> None:
     record = {"v": 2, "unit": unit}
     assert one({"weight": ["v", rule]}, record, entity=Parcel) == becomes
     assert one({"weight": ["v", rule]}, {"v": None, "unit": unit}, entity=Parcel) is None
+
+
+@pytest.mark.parametrize(("unit", "becomes"), [("K", D(2)), ("C", D("275.15"))])
+@pytest.mark.parametrize("units", [{"K": "kelvin", "C": "degC"}, {"C": "degC", "K": "kelvin"}])
+def test_units_that_begin_elsewhere(units: dict[str, str], unit: str, becomes: Decimal) -> None:
+    """Each has its own zero, whichever is written first."""
+    rule = {"type": "unit", "is_from": "unit", "to": "kelvin", "units": units}
+    assert one({"any": ["v", rule]}, {"v": 2, "unit": unit}, entity=Parcel) == becomes
+    assert not same(unit="degC", other="kelvin")
 
 
 @pytest.mark.parametrize(
