@@ -187,6 +187,17 @@ def test_a_filter_on_a_value_that_is_read_as_it_was_sent(value: Any, passing: st
     assert [row["source_id"] for row in rows if not row["_filtered"]] == [passing]
 
 
+def test_a_filter_on_an_id_that_may_be_an_object() -> None:
+    """It is text, however the mapping reads it."""
+    fields = {"name": "name", "code": {"type": "id_or_object", "from": "kind"}}
+    done = made(
+        PLAIN | {"fields": fields, "where": [{"from": "kind", "in": ["a"]}]},
+        '{"id": "a", "kind": {"id": "a"}}',
+        '{"id": "b", "kind": "b"}',
+    )
+    assert [row["_filtered"] for row in done.rows.to_pylist()] == [False, True]
+
+
 def test_all_conditions_have_to_hold() -> None:
     """What is left out is not looked at further: nothing of it is refused, and without a key it is
     only counted. A value that cannot be compared is refused."""
