@@ -24,8 +24,11 @@ from integrations.orchestration.code_location import build
 from integrations.processes import named
 from integrations.sandbox.address import FILE
 from integrations.sandbox.server import running
+from integrations.transformation.transform import Transformer
 from integrations_tests.connector_template.florist import changed, write
 from integrations_tests.orchestration.conftest import Floor, failure
+from integrations_tests.orchestration.graphql import catalogue
+from integrations_tests.orchestration.one_field import COLUMNS, Read, rows_of
 
 ORDERS = StreamId("florist", "sandbox", "orders")
 STEMS = StreamId("florist", "sandbox", "stems")
@@ -193,3 +196,50 @@ def test_lineage_leads_into_the_list(definitions: dg.Definitions) -> None:
     assert "`stems[].flower`" in str(canonical.metadata[columns.SCHEMA])
     assert "A row for each element of `stems`" in str(canonical.description)
     assert "none of true" in str(canonical.description)
+
+
+TOWNS = "      fields: {name: item.flower, code: number, country: item.from}"
+LOOKUP = (
+    "{type: lookup, from: item.from, file: towns.csv, key: land, value: town, when_missing: null}"
+)
+ORDER = {
+    "number": "o1", "total": "12.50", "currency": "EUR", "state": "done", "note": "x",
+    "ordered_at": "2026-01-01T00:00:00Z",
+    "stems": [{"flower": "rose", "from": "NL", "lost": False, "price": "1.20"}],
+}  # fmt: skip
+
+
+def test_lineage_of_a_child_is_what_a_changed_field_changes(floor: Floor, tmp_path: Path) -> None:
+    """One field at a time, of the order and of its stem, what is looked up too: as through GraphQL
+    the lineage says, no more and no less."""
+    city = f"{TOWNS[:-1]}, city: {LOOKUP}}}"
+    folder = write(tmp_path / "florist", changed((TOWNS, city), text=TEXT))
+    (folder / "towns.csv").write_text("land,town\nNL,Aalsmeer\nKE,Naivasha\n")
+    with catalogue(folder, floor.instance) as catalogued:
+        read = Read(catalogued.ask(COLUMNS, keys=None)["assetNodes"])
+    raw, table = RAW.to_user_string(), CHILD[1].to_user_string()
+    edges = {
+        (path, column)
+        for asset, column in read.sources
+        if asset == table
+        for origin, path in read.origins((asset, column))
+        if origin == raw
+    }
+    (child,) = [one for one in read_connector(folder).streams() if one.id == STEMS]
+    transformer, seen = Transformer(child.mapping), set()
+    (before,) = rows_of(transformer, [ORDER]).values()
+    (stem,) = ORDER["stems"]
+    records = [(name, {**ORDER, name: "o2"}) for name in ORDER if name != "stems"]
+    records += [
+        (f"stems[].{name}", {**ORDER, "stems": [{**stem, name: other}]})
+        for name in stem
+        for other in ("KE", True)
+    ]
+    records.append(("stems", {**ORDER, "stems": [stem, stem]}))  # of equals the last is shown
+    for at, after in rows_of(transformer, [record for _, record in records]).items():
+        gone = after["_deleted_at"] != before["_deleted_at"]
+        for column, value in after.items():
+            told = column == "_deleted_at" or not (gone or column in ("_filtered", "_said"))
+            if told and value != before[column]:
+                seen.add((records[at][0], column))
+    assert seen == edges
