@@ -177,10 +177,10 @@ class _Replay:
         """What none of these landings holds any more, by its own bytes."""
         with trial.transaction() as transaction:
             every = quarantine.open_records(
-                trial.connection, self._stream.id, kind="data", table=transaction.quarantine
-            )
-            mine = self._run.run_id
-            left = [one for one in every if one.run_id != mine and one.rule != HINT]
+                trial.connection, self._stream.id, kind="data", besides=self._run.run_id,
+                table=transaction.quarantine,
+            )  # fmt: skip
+            left = [one for one in every if one.rule != HINT]
             line = None
             if left:
                 line = retrying.retry_in(transaction, self._stream, self._line(len(left)), left)

@@ -216,9 +216,8 @@ def _pushed(work: Work, feed: BoundFeed, numbers: dict[str, int]) -> Problem | N
 
 def _quarantined(work: Work, stream: BoundStream) -> None:
     """What none of these landings holds any more, by its own bytes."""
-    every = quarantine.open_records(work.connection, stream.id, kind="data")
+    left = quarantine.open_records(work.connection, stream.id, kind="data", besides=work.run.run_id)
     work.connection.rollback()
-    left = [one for one in every if one.run_id != work.run.run_id]
     retrying.retry(
         stream, left,
         connection=work.connection, session=None, run=work.run, clock=work.clock,
@@ -234,6 +233,6 @@ def _told(work: Work, numbers: dict[str, int], open_before: Iterable[str]) -> No
 
 def _open(work: Work) -> set[str]:
     """The keys that are in quarantine."""
-    found = quarantine.entries(work.connection, streams=[work.stream.id], limit=None)
+    found = quarantine.open_keys(work.connection, work.stream.id)
     work.connection.rollback()
-    return {one.key for one in found}
+    return found

@@ -209,27 +209,39 @@ def open_records(
     *,
     keys: Sequence[str] | None = None,
     kind: str | None = None,
+    besides: str | None = None,
     limit: int = 10_000,
     table: sql.Identifier = TABLE,
 ) -> list[QuarantinedRecord]:
     """Open entries with their bytes, the oldest statement first: of these keys, or all (None); of
-    one kind, or of both. `transient` ones only when it is their time to be tried again."""
+    one kind, or of both; `besides` those that the run of this id refused. `transient` ones only
+    when it is their time to be tried again."""
     query = sql.SQL(
         f"SELECT raw, {_FIELDS} FROM {{}}"
         " WHERE (connector, connection, stream) = (%s, %s, %s) AND closed_at IS NULL"
         " AND (%s::text[] IS NULL OR key = ANY(%s)) AND (%s::text IS NULL OR kind = %s)"
         " AND (%s::text IS DISTINCT FROM 'transient' OR times <= %s AND"
         " now() >= last_at + %s * (1 << (times - 1)))"
-        " ORDER BY said_at, key LIMIT %s"
+        " AND run_id IS DISTINCT FROM %s ORDER BY said_at, key LIMIT %s"
     )
     rows = connection.execute(
         query.format(table),
         [
             stream.connector, stream.connection, stream.stream, keys, keys, kind, kind,
-            kind, TRANSIENT_TRIES, TRANSIENT_WAIT, limit,
+            kind, TRANSIENT_TRIES, TRANSIENT_WAIT, besides, limit,
         ],
     )  # fmt: skip
     return [QuarantinedRecord(raw=bytes(row[0]), **_values(row[1:])) for row in rows]
+
+
+def open_keys(connection: psycopg.Connection[Any], stream: StreamId) -> set[str]:
+    """The keys of all open entries: there may be many, and each may be long."""
+    rows = connection.execute(
+        "SELECT key FROM integrations.quarantine"
+        " WHERE (connector, connection, stream) = (%s, %s, %s) AND closed_at IS NULL",
+        [stream.connector, stream.connection, stream.stream],
+    )
+    return {key for (key,) in rows}
 
 
 def discard(

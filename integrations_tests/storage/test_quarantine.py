@@ -217,6 +217,8 @@ def test_a_discarded_key_that_passes(connection: Connection) -> None:
         ({"keys": []}, []),
         ({"kind": "data"}, ["old", "data"]),
         ({"limit": 1}, ["old"]),
+        ({"besides": "run1"}, []),
+        ({"besides": "another"}, ["old", "data", "new"]),
     ],
 )
 def test_records_to_try_again(
@@ -231,6 +233,8 @@ def test_records_to_try_again(
     assert [one.key for one in records] == found
     assert all(one.raw == b'{"id":"%s"}' % one.key.encode() for one in records)
     assert quarantine.open_records(connection, OTHER) == []
+    assert quarantine.open_keys(connection, STREAM) == {"old", "data", "new"}
+    assert quarantine.open_keys(connection, OTHER) == set()
 
 
 @pytest.mark.parametrize(
