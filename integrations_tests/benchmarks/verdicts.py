@@ -125,6 +125,10 @@ def verdicts(found: Mapping[Key, Medians]) -> list[Verdict]:
         for (mode, _, records), one in found.items()
         if mode == SOURCE
     ]
+    scale, named = _scale(slopes(found), "nothing")
+    if one := found.get(("nothing", "ours", 0)):
+        name = f"nothing new: CPU-s{named}"
+        told.append(Verdict(name, one.client_cpu, NOTHING_LIMIT_S * scale))
     return told + _others({mode: one for (mode, _, _), one in found.items()})
 
 
@@ -132,17 +136,20 @@ def _slopes(found: Mapping[tuple[str, str], Slope]) -> Iterator[Verdict]:
     for mode, limit in SLOPE_LIMITS.items():
         if (mode, "ours") not in found:
             continue
-        # dlt keeps no landing that it could replay: a replay is held against a fresh load.
-        dlt = found.get((mode, "dlt")) or found.get(("fresh", "dlt"))
-        scale, named = (dlt.cpu / DLT_SLOPE, ", scaled by dlt") if dlt else (1.0, "")
+        scale, named = _scale(found, mode)
         name = f"{mode}: CPU-s per million{named}"
         yield Verdict(name, found[mode, "ours"].cpu, limit * scale)
 
 
+def _scale(found: Mapping[tuple[str, str], Slope], mode: str) -> tuple[float, str]:
+    """How much slower this machine is than that of the limits, and how a figure says so. dlt keeps
+    no landing that it could replay: what it cannot do is held against its fresh load."""
+    dlt = found.get((mode, "dlt")) or found.get(("fresh", "dlt"))
+    return (dlt.cpu / DLT_SLOPE, ", scaled by dlt") if dlt else (1.0, "")
+
+
 def _others(found: Mapping[str, Medians]) -> list[Verdict]:
     told = []
-    if "nothing" in found:
-        told.append(Verdict("nothing new: CPU-s", found["nothing"].client_cpu, NOTHING_LIMIT_S))
     if ONE in found and MANY in found:
         speed = found[ONE].seconds / found[MANY].seconds
         told.append(Verdict("50 ms: 4 at once to one", speed, SPEED_LIMIT, at_least=True))
