@@ -124,10 +124,13 @@ def floor(
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
-    """What the step that failed says of it, as the UI shows it."""
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    error = event.step_failure_data.error
-    assert error is not None
+    """What the one step that failed says of it, as the UI shows it; or the run, where none did."""
+    steps = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    runs = [event.job_failure_data for event in result.all_events if event.is_job_failure]
+    (failed,) = steps or runs
+    error = failed.error
+    if error is None:
+        return str(result.all_events[-1].message)
     # Dagster wraps what the asset raised.
     return (error.cause or error).message
 
