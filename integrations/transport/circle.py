@@ -5,7 +5,7 @@ Servers that ignore a cursor which they do not know give the first page for ever
 
 from integrations.errors import StopStream
 from integrations.transport import Page
-from integrations.transport.http import Params
+from integrations.transport.http import Call
 
 _MOST_EMPTY_PAGES = 1_000  # in a row: a filtered list may have some, no list has a thousand
 
@@ -22,9 +22,10 @@ class Circle:
         self._contents: set[int] = set()
         self._empty = 0
 
-    def asked(self, target: str, params: Params) -> None:
-        """Raises `StopStream` for a request made before."""
-        request = repr((target, sorted(params.items()))).encode()
+    def asked(self, call: Call) -> None:
+        """Raises `StopStream` for a call made before."""
+        asked = (call.target, sorted(call.params.items()), call.body, sorted(call.headers.items()))
+        request = repr(asked).encode()
         if _known(request, self._requests):
             raise StopStream("the paging goes in a circle: the next page was read before")
 

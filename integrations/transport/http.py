@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Self, cast
@@ -19,17 +19,45 @@ from typing import Self, cast
 import httpx
 
 from integrations.auth import Auth
-from integrations.errors import RetryLater, StopStream
+from integrations.error_handling.guard import Guard, Guards
+from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
 from integrations.transport.source_clock import SourceClock
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_AS_IT_IS = frozenset({307, 308})
+"""Redirects that keep a request's method and body (RFC 9110 section 15.4)."""
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
 
 Params = Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request to be sent: `target` is a path below the base address, or a whole URL.
+
+    With a `body`, which is JSON, it is a POST, else a GET. `endpoint` names it for guards: the
+    path as a file has it, which is the target's unless it holds a record's key or the like.
+    """
+
+    target: str
+    params: Params = field(default_factory=dict)
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ""
+
+    @property
+    def method(self) -> str:
+        """GET or POST."""
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def named(self) -> str:
+        """The method and the endpoint, for guards."""
+        return f"{self.method} {self.endpoint or self.target.partition('?')[0]}"
 
 
 @dataclass(frozen=True)
@@ -73,10 +101,11 @@ class _Signed(httpx.Auth):
 
 
 class HttpClient:
-    """GETs from one origin. A context manager; `requests` counts what was sent, repeats included.
+    """Calls to one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Several threads may `get` at a time. Closed meanwhile, it ends with the last of their answers: a
-    socket that is closed under who reads from it may be another one's by then.
+    Several threads may `fetch` at a time. `guards` are asked before each request leaves, and closed
+    with it. Closed meanwhile, it ends with the last of their answers: a socket that is closed under
+    who reads from it may be another one's by then.
     """
 
     def __init__(
@@ -88,8 +117,10 @@ class HttpClient:
         options: HttpOptions,
         clock: Callable[[], datetime],
         offset_s: float = 0.0,
+        guards: Guard | None = None,
     ) -> None:
         self._base = httpx.URL(base_url)
+        self._guards = guards or Guards()
         self._auth, self._options, self._clock = auth, options, clock
         self._source = SourceClock(clock, offset_s=offset_s)
         self._lock = threading.Lock()
@@ -111,34 +142,71 @@ class HttpClient:
         """How many seconds the source's clock is ahead of ours, as held after the last answer."""
         return self._source.offset_s
 
-    def get(
-        self, target: str, *, params: Params | None = None, missing: Missing | None = None
-    ) -> Reply:
-        """The answer to a GET of `target`: a path below the base address, or a whole URL.
+    def fetch(self, call: Call, *, missing: Missing | None = None) -> Reply:
+        """The answer to a call.
 
         Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
         sent, when the target or a redirect leads to another origin. `missing` says what is raised
         for an answer that what was asked for does not exist.
         """
         with self._open():
-            return self._got(target, params, missing)
+            return self._fetched(call, missing)
 
-    def _got(self, target: str, params: Params | None, missing: Missing | None) -> Reply:
-        url = self._inside(self._address(target))
-        request = self._client.build_request("GET", url, params=params or None)
+    def _fetched(self, call: Call, missing: Missing | None) -> Reply:
+        url = self._inside(self._address(call.target))
+        request = self._built(call.method, url, call.params or None, call)
         for _ in range(1 + _MOST_REDIRECTS):
-            began = self._source.start()
-            with self._exchange(request) as response:
-                status, headers = response.status_code, response.headers
-                with self._lock:
-                    seen_at = self._source.answered(began, status=status, headers=headers)
-                location = headers.get("location")
-                if status not in _REDIRECTS or not location:
-                    return self._reply(response, seen_at=seen_at, missing=missing)
-                # Built anew, so that it is signed anew and nothing else is carried over.
-                onward = self._inside(request.url.join(location), by="a redirect of ")
-                request = self._client.build_request("GET", onward)
+            answer = self._guarded(request, call.named, missing)
+            if isinstance(answer, Reply):
+                return answer
+            status, location = answer
+            if call.body is not None and status not in _AS_IT_IS:
+                raise StopStream(
+                    f"{_call(request)} was answered {status}: a POST is not made a GET",
+                    todo="Make the address that it leads to the one that is asked.",
+                )
+            # Built anew, so that it is signed anew and nothing else is carried over.
+            onward = self._inside(request.url.join(location), by="a redirect of ")
+            request = self._built(call.method, onward, None, call)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
+
+    def _built(
+        self, method: str, url: httpx.URL, params: Params | None, call: Call
+    ) -> httpx.Request:
+        kind = {} if call.body is None else {"Content-Type": "application/json"}
+        return self._client.build_request(
+            method, url, params=params, content=call.body, headers={**kind, **call.headers}
+        )
+
+    def _guarded(
+        self, request: httpx.Request, endpoint: str, missing: Missing | None
+    ) -> Reply | tuple[int, str]:
+        """What one request brings; the guards are asked before it and told how it went."""
+        self._guards.admit(endpoint)
+        headers: dict[str, str] = {}
+        failed: IntegrationError | None = None
+        try:
+            return self._sent(request, missing, headers)
+        except IntegrationError as error:
+            failed = error
+            raise
+        finally:
+            self._guards.answered(endpoint, headers, failed)
+
+    def _sent(
+        self, request: httpx.Request, missing: Missing | None, told: dict[str, str]
+    ) -> Reply | tuple[int, str]:
+        """The answer, or the status and place of a redirect; `told` is given the headers."""
+        began = self._source.start()
+        with self._exchange(request) as response:
+            status, headers = response.status_code, response.headers
+            told.update(headers)  # httpx gives the names in lower case
+            with self._lock:
+                seen_at = self._source.answered(began, status=status, headers=headers)
+            location = headers.get("location")
+            if status in _REDIRECTS and location:
+                return status, location
+            return self._reply(response, seen_at=seen_at, missing=missing)
 
     def _address(self, target: str) -> httpx.URL:
         whole = "://" in target.partition("?")[0]
@@ -146,7 +214,7 @@ class HttpClient:
         try:
             return httpx.URL(target if whole else f"{base}/{target.lstrip('/')}")
         except httpx.InvalidURL as error:
-            raise translated(error, call="GET of an address that is none") from error
+            raise translated(error, call="the call of an address that is none") from error
 
     def _inside(self, url: httpx.URL, *, by: str = "") -> httpx.URL:
         """The URL, if it is of our origin and brings no credentials of its own."""
@@ -236,6 +304,7 @@ class HttpClient:
             self._closing, idle = True, not self._reading
         if idle:
             self._client.close()
+        self._guards.close()
 
     def __enter__(self) -> Self:
         return self

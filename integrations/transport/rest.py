@@ -14,20 +14,19 @@ from types import TracebackType
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
+from integrations.error_handling.guard import Guard
 from integrations.error_handling.retry import Retry
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
-from integrations.transport.body import apart, as_sent, readable, record_in, records_in
 from integrations.transport.circle import Circle
 from integrations.transport.faults import Missing
-from integrations.transport.http import HttpClient, HttpOptions, Params
-from integrations.transport.paging import Answer, Next, known
+from integrations.transport.http import Call, HttpClient, HttpOptions
+from integrations.transport.paging import Answer, known
 from integrations.transport.positions import positions
 from integrations.transport.rest_request import OneRequest, RestRequest, is_credential
 
@@ -95,13 +94,15 @@ class RestTransport(BaseModel):
         *,
         base_url: str | None = None,
         offset_s: float = 0.0,
+        guards: Guard | None = None,
         clock: Clock,
         sleep: Sleep,
         random: Random,
     ) -> "RestSession":
         """A session that signs with `auth`; `base_url` replaces the configured address.
 
-        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
+        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session;
+        `guards` are asked before each request, and closed with the session.
         """
         try:
             address = _is_base_url(base_url or self.base_url)
@@ -115,7 +116,13 @@ class RestTransport(BaseModel):
             request_id_header=self.request_id_header,
         )
         http = HttpClient(
-            address, auth=auth, secrets=secrets, options=options, clock=clock, offset_s=offset_s
+            address,
+            auth=auth,
+            secrets=secrets,
+            options=options,
+            clock=clock,
+            offset_s=offset_s,
+            guards=guards,
         )
         return RestSession(
             http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random
@@ -153,16 +160,15 @@ class RestSession:
         """
         circle, paging = Circle(), request.paging
         standing = positions(paging, ask=ask, place=position)
-        path, fixed = request.first(ask)
-        call = partial(self._page, request, missing=request.missing(ask))
+        first = request.first(ask)
 
-        def numbered(number: int, onward: Next) -> Callable[[], Fetched]:
-            params = {} if onward.url else {**fixed, **onward.params}
-            circle.asked(target := onward.url or path, params)
-            return partial(call, target, params, number=number)
+        def numbered(number: int, call: Call) -> Callable[[], Fetched]:
+            circle.asked(call)
+            missing = request.missing(ask, call)
+            return partial(self._page, request, call, missing=missing, number=number)
 
         ahead = Ahead[Fetched](self._concurrency)
-        ahead.put(numbered(1, Next()))
+        ahead.put(numbered(1, first))
         for number in itertools.count(1):
             if number > 1:  # who wants one page only pays one call
                 ahead.start()
@@ -171,7 +177,7 @@ class RestSession:
             wanted = known(paging, answer, most=self._concurrency)
             ahead.keep(len(wanted))
             for onward in wanted[len(ahead) :]:
-                ahead.put(numbered(number + len(ahead) + 1, onward))
+                ahead.put(numbered(number + len(ahead) + 1, request.onward(first, onward)))
             position = standing.after(answer, last=not ahead)
             if number > 1:
                 ahead.start()
@@ -189,7 +195,7 @@ class RestSession:
         """
         try:
             return self._retried(
-                partial(self._one, request, request.target(key)), patience_s=patience_s
+                partial(self._one, request, request.call(key)), patience_s=patience_s
             )
         except _NoSuchRecord:
             return None
@@ -201,29 +207,15 @@ class RestSession:
         return retry.run(call, sleep=self._sleep, random=self._random, on_retry=_tell)
 
     def _page(
-        self,
-        request: RestRequest,
-        target: str,
-        params: Params,
-        *,
-        missing: Missing | None,
-        number: int,
+        self, request: RestRequest, call: Call, *, missing: Missing | None, number: int
     ) -> Fetched:
-        # A whole address carries the source's own cursor, and not our position.
-        reply = self._http.get(target, params=params, missing=missing if params else None)
-        text = readable(reply.body)
-        records = records_in(text, request.records)
-        envelope, content = apart(records, text=text)
-        answer = Answer(reply.url, reply.headers, envelope, records, params, content)
-        sent = as_sent(records, text=text, body=reply.body)
-        return Page(number, sent, reply.seen_at, len(reply.body)), answer
+        reply = self._http.fetch(call, missing=missing)
+        found = request.split(call, reply)
+        return Page(number, found.records, reply.seen_at, len(reply.body)), found.answer
 
-    def _one(self, request: OneRequest, target: str) -> One:
-        reply = self._http.get(target, missing=Missing(_NoSuchRecord))
-        text = readable(reply.body)
-        found = record_in(text, request.record)
-        (record,) = as_sent([msgspec.Raw(found)], text=text, body=reply.body)
-        return One(bytes(record), reply.seen_at, len(reply.body))
+    def _one(self, request: OneRequest, call: Call) -> One:
+        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord))
+        return One(request.read(reply), reply.seen_at, len(reply.body))
 
     def __enter__(self) -> Self:
         return self

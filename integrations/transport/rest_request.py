@@ -4,23 +4,28 @@ Read from a connector's file, so every field refuses what could not work, at loa
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import FixConfig, PositionGone, StopStream
 from integrations.redaction import redact
 from integrations.transport import Ask
+from integrations.transport.body import apart, as_sent, readable, record_in, records_in
 from integrations.transport.faults import Missing
-from integrations.transport.http import Params
+from integrations.transport.http import Call, Params, Reply
 from integrations.transport.paging import (
     FIELD_PATH,
+    Answer,
     BodyToken,
     IdCursor,
     LinkHeader,
+    Next,
     NextUrl,
     PageNumber,
     Paging,
@@ -73,6 +78,14 @@ RecordPlace = Annotated[str, Field(pattern=rf"^$|{FIELD_PATH}")]
 """A place in a body: keys joined by dots, "" for the body itself."""
 
 
+@dataclass(frozen=True)
+class Split:
+    """An answer, split: each record's bytes as sent, and what paging reads."""
+
+    records: Sequence[bytes | msgspec.Raw]
+    answer: Answer
+
+
 class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
@@ -113,8 +126,8 @@ class RestRequest(BaseModel):
         """The slots in the path and the parameters, with their braces."""
         return slots_in([self.path, *self.params.values()])
 
-    def first(self, ask: Ask) -> tuple[str, Params]:
-        """Path and parameters of a pull's first request.
+    def first(self, ask: Ask) -> Call:
+        """A pull's first call.
 
         Raises `FixConfig` for a window without which a slot would be empty, and for a position
         that no slot would tell the source.
@@ -135,14 +148,30 @@ class RestRequest(BaseModel):
             for name, value in self.params.items()
         }
         given = {name: value for name, value in params.items() if value is not None}
-        return filled(self.path, values) or self.path, given
+        path = filled(self.path, values) or self.path
+        return Call(target=path, params=given, endpoint=self.path)
 
-    def missing(self, ask: Ask) -> Missing | None:
-        """What it means that the source does not know what a request of the pull asks for.
+    def onward(self, first: Call, following: Next) -> Call:
+        """The call for another page than the first."""
+        if following.url is not None:
+            return replace(first, target=following.url, params={})
+        return replace(first, params={**first.params, **following.params})
+
+    def split(self, call: Call, reply: Reply) -> Split:
+        """What the answer to a call holds. Raises as `records_in` does."""
+        text = readable(reply.body)
+        records = records_in(text, self.records)
+        envelope, content = apart(records, text=text)
+        answer = Answer(reply.url, reply.headers, envelope, records, call.params, content)
+        return Split(as_sent(records, text=text, body=reply.body), answer)
+
+    def missing(self, ask: Ask, call: Call) -> Missing | None:
+        """What it means that the source does not know what a call of the pull asks for.
 
         It is the position, if there is one; None where it is nothing that could be read otherwise.
         """
-        if ask.position is None:
+        # A whole address carries the source's own cursor, and not our position.
+        if ask.position is None or not call.params:
             return None
         carriers = (name for name, value in self.params.items() if POSITION in slots_in([value]))
         return Missing(PositionGone, params=frozenset(carriers))
@@ -191,8 +220,8 @@ class OneRequest(BaseModel):
     ]
     record: RecordPlace = ""
 
-    def target(self, key: str) -> str:
-        """The path to the record, the key percent-encoded whole, its slashes too.
+    def call(self, key: str) -> Call:
+        """The call for the record, the key percent-encoded whole, its slashes too.
 
         Raises `StopStream` for a key that would lead elsewhere: none at all, and the dots that
         addresses take for folders.
@@ -203,4 +232,11 @@ class OneRequest(BaseModel):
             encoded = ""
         if encoded in ("", ".", ".."):
             raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
-        return self.path.replace(KEY, encoded)
+        return Call(target=self.path.replace(KEY, encoded), endpoint=self.path)
+
+    def read(self, reply: Reply) -> bytes:
+        """The record's bytes as sent. Raises as `record_in` does."""
+        text = readable(reply.body)
+        found = record_in(text, self.record)
+        (record,) = as_sent([msgspec.Raw(found)], text=text, body=reply.body)
+        return bytes(record)

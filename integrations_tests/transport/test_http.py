@@ -22,6 +22,7 @@ from integrations.errors import FixConfig, IntegrationError, RetryLater, StopCon
 from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
+from integrations.transport.http import Call as Asked
 from integrations.transport.http import HttpClient, HttpOptions, _trusted
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 
@@ -39,10 +40,14 @@ def client(base_url: str, auth: Auth = KEY, **options: Any) -> HttpClient:
     )
 
 
+def ask(target: str, **params: str | int | bool) -> Asked:
+    return Asked(target=target, params=params)
+
+
 def failure(base_url: str, target: str = "/v1/things", **options: Any) -> IntegrationError:
     """The error of one GET, which must not hold the secret in any of its texts."""
     with client(base_url, **options) as http, pytest.raises(IntegrationError) as caught:
-        http.get(target, params={"key": VALUE})
+        http.fetch(ask(target, key=VALUE))
     assert VALUE not in str(caught.value)
     assert VALUE not in "".join(str(each) for each in chain(caught.value))
     assert "?" not in str(caught.value)
@@ -62,7 +67,7 @@ def test_a_get_is_signed_and_gives_the_body(web: Web) -> None:
     """Path below the base address, parameters, the file's headers, and the credential."""
     web.answers = [Say({"ok": True}, headers={"X-Seen": "yes"})]
     with client(f"{web.url}/api/v3/", headers={"Stripe-Version": "2026-01-01"}) as http:
-        reply = http.get("/things", params={"created[gte]": 5, "all": True, "q": "a b&c"})
+        reply = http.fetch(ask("/things", **{"created[gte]": 5, "all": True, "q": "a b&c"}))
         assert http.requests == 1
     (call,) = web.calls
     assert call.path == "/api/v3/things"
@@ -78,7 +83,7 @@ def test_a_whole_url_keeps_its_query_as_it_is(web: Web) -> None:
     """A vendor's next link is not rewritten."""
     web.answers = [Say({})]
     with client(web.url) as http:
-        http.get(f"{web.url}/v1/things?cursor=a%2Fb%3D&x=http://y")
+        http.fetch(ask(f"{web.url}/v1/things?cursor=a%2Fb%3D&x=http://y"))
     assert web.calls[0].target == "/v1/things?cursor=a%2Fb%3D&x=http://y"
 
 
@@ -86,7 +91,7 @@ def test_a_compressed_body_is_unpacked(web: Web) -> None:
     """The bytes of a page are those of the JSON."""
     web.answers = [Say(gzip.compress(b'{"a": 1}'), headers={"Content-Encoding": "gzip"})]
     with client(web.url) as http:
-        assert http.get("/x").body == b'{"a": 1}'
+        assert http.fetch(ask("/x")).body == b'{"a": 1}'
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
@@ -96,7 +101,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     web.answers = [Say({})]
     with client(web.url) as http:
-        assert http.get("/x").body == b"{}"
+        assert http.fetch(ask("/x")).body == b"{}"
 
 
 def test_without_tls_nobody_is_trusted() -> None:
@@ -115,7 +120,7 @@ def test_a_redirect_within_the_origin_is_followed_and_signed(status: int, web: W
     """Both requests count, and both carry the credential; the query is the redirect's own."""
     web.answers = [Say(status=status, headers={"Location": "../v2/things?page=2"}), Say({"a": 1})]
     with client(web.url) as http:
-        reply = http.get("/v1/things", params={"page": 1})
+        reply = http.fetch(ask("/v1/things", page=1))
         assert http.requests == 2
     assert reply.url == f"{web.url}/v2/things?page=2"
     assert [call.target for call in web.calls] == ["/v1/things?page=1", "/v2/things?page=2"]
@@ -528,5 +533,5 @@ def test_no_credential_sends_none(web: Web) -> None:
     """`none` is a choice."""
     web.answers = [Say({})]
     with client(web.url, auth=NoAuth(type="none")) as http:
-        http.get("/x")
+        http.fetch(ask("/x"))
     assert "Authorization" not in web.calls[0].headers
