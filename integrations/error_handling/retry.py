@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,8 +12,17 @@ from integrations.errors import RetryLater
 T = TypeVar("T")
 
 
+@dataclass
+class Waited:
+    """The seconds that the calls of one pull have waited so far, between all of their attempts."""
+
+    seconds: float = 0.0
+
+
 class Retry(BaseModel):
     """Waits 1, 2, 4 … 300 s at most between attempts, and `budget_s` in all; all in seconds.
+
+    The calls of one pull share its budget: a window whose every page fails once ends all the same.
 
     The figures are ceilings: half of a wait is random, so that callers who failed together do not
     come back together. The default budget is three of the longest waits: what is down for longer
@@ -32,25 +42,27 @@ class Retry(BaseModel):
         sleep: Callable[[float], None],
         random: Callable[[], float],
         on_retry: Callable[[RetryLater, float], None] | None = None,
+        waited: Waited | None = None,
     ) -> T:
         """What `call` returns, made again for as long as it raises `RetryLater` and time is left.
 
         `random` gives a number in [0, 1). `on_retry` hears the error and the seconds before each
-        wait. A `retry_after` is waited for exactly, whatever the ceiling; one that the budget
-        cannot pay ends it at once. The last `RetryLater` is raised with the number of attempts.
+        wait; `waited` is what the pull has spent before, and is kept up to date. A `retry_after`
+        is waited for exactly, whatever the ceiling; one that the budget cannot pay ends it at
+        once. The last `RetryLater` is raised with the number of attempts.
         """
-        waited = 0.0
+        waited = waited or Waited()
         for attempt in itertools.count(1):
             try:
                 return call()
             except RetryLater as error:
                 wait = self._wait(error, attempt, random)
-                if waited + wait > self.budget_s:
-                    raise self._spent(error, attempt, waited) from error
+                if waited.seconds + wait > self.budget_s:
+                    raise self._spent(error, attempt, waited.seconds) from error
                 if on_retry is not None:
                     on_retry(error, wait)
             sleep(wait)
-            waited += wait
+            waited.seconds += wait
         raise AssertionError("unreachable: the attempts are endless")
 
     def _wait(self, error: RetryLater, attempt: int, random: Callable[[], float]) -> float:
@@ -64,11 +76,12 @@ class Retry(BaseModel):
         return asked if asked >= self.first_s else max(asked, wait)
 
     def _spent(self, error: RetryLater, attempts: int, waited: float) -> RetryLater:
-        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts in {waited:.0f} s"
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         asked = error.retry_after
         why = f"; it asks for {asked:.0f} s, more than is left" if asked and asked > 0 else ""
         return RetryLater(
-            f"{error.what} (gave up after {tries}, of {self.budget_s:.0f} s for waiting{why})",
+            f"{error.what} (gave up after {tries}: {waited:.0f} s were waited, of "
+            f"{self.budget_s:.0f} s for the pull{why})",
             where=error.where,
             todo=error.todo or "Run it again later.",
             retry_after=asked,

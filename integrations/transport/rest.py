@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
 from integrations.error_handling.guard import Guard
-from integrations.error_handling.retry import Retry
+from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, One, Page, Random, Sleep
@@ -167,12 +167,12 @@ class RestSession:
             missing = request.missing(ask, call)
             return partial(self._page, request, call, missing=missing, number=number)
 
-        ahead = Ahead[Fetched](self._concurrency)
+        ahead, waited = Ahead[Fetched](self._concurrency), Waited()
         ahead.put(numbered(1, first))
         for number in itertools.count(1):
             if number > 1:  # who wants one page only pays one call
                 ahead.start()
-            page, answer = self._retried(ahead.take())
+            page, answer = self._retried(ahead.take(), waited=waited)
             circle.answered(page, answer.content)
             wanted = known(paging, answer, most=self._concurrency)
             ahead.keep(len(wanted))
@@ -200,11 +200,19 @@ class RestSession:
         except _NoSuchRecord:
             return None
 
-    def _retried(self, call: Callable[[], T], *, patience_s: float | None = None) -> T:
+    def _retried(
+        self,
+        call: Callable[[], T],
+        *,
+        patience_s: float | None = None,
+        waited: Waited | None = None,
+    ) -> T:
         retry = self._retry
         if patience_s is not None and patience_s < retry.budget_s:
             retry = retry.model_copy(update={"budget_s": patience_s})
-        return retry.run(call, sleep=self._sleep, random=self._random, on_retry=_tell)
+        return retry.run(
+            call, sleep=self._sleep, random=self._random, on_retry=_tell, waited=waited
+        )
 
     def _page(
         self, request: RestRequest, call: Call, *, missing: Missing | None, number: int

@@ -1,10 +1,13 @@
 """The one retry: what it waits, when it stops, and what it says then."""
 
-from collections.abc import Callable
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterator
+from random import Random
 
 import pytest
 
-from integrations.error_handling.retry import Retry
+from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
 
 
@@ -90,7 +93,7 @@ def test_retry_after_does_not_disturb_the_steps() -> None:
 def test_a_retry_after_beyond_the_budget_ends_it_at_once() -> None:
     """Nobody waits a day in a run; the error keeps what was asked for."""
     call = Failing(*busy(1, retry_after=86_400.0))
-    with pytest.raises(RetryLater, match=r"gave up after 1 attempt,.*asks for 86400 s") as caught:
+    with pytest.raises(RetryLater, match=r"gave up after 1 attempt:.*asks for 86400 s") as caught:
         call.run(Retry())
     assert (call.calls, call.waits) == (1, [])
     assert caught.value.retry_after == 86_400.0
@@ -103,7 +106,7 @@ def test_the_budget_bounds_the_sum_of_the_waits() -> None:
         call.run(Retry(budget_s=20))
     assert call.waits == [1, 2, 4, 8]
     assert str(caught.value) == (
-        "stripe/main/charges: busy 4 (gave up after 5 attempts in 15 s, of 20 s for waiting). "
+        "stripe/main/charges: busy 4 (gave up after 5 attempts: 15 s were waited, of 20 s for the pull). "
         "Run it again later."
     )
     assert isinstance(caught.value.__cause__, RetryLater)
@@ -150,3 +153,55 @@ def test_each_wait_is_told_before_it_begins() -> None:
             on_retry=lambda error, wait: told.append((error.what, wait)),
         )
     assert told == [("busy", 1), ("slept", 1), ("busy", 2), ("slept", 2)]
+
+
+def test_the_calls_of_a_pull_share_its_budget() -> None:
+    """A window of many pages that each fail a little ends like one that fails once for long."""
+    retry, waited = Retry(budget_s=5), Waited()
+    waits: list[float] = []
+    for number in range(1, 8):
+        call = Failing(*busy(1))
+        if number == 6:
+            with pytest.raises(RetryLater, match=r"1 attempt: 5 s were waited, of 5 s"):
+                retry.run(call, sleep=waits.append, random=lambda: 1.0, waited=waited)
+            break
+        retry.run(call, sleep=waits.append, random=lambda: 1.0, waited=waited)
+    assert waits == [1, 1, 1, 1, 1]
+
+
+OUTAGE_S = 30.0
+WORKERS = 50
+
+
+def calls_after(outage_s: float, random: Callable[[], float]) -> Counter[int]:
+    """How many calls come in each second after an outage, of workers that it hit all at once."""
+
+    def worker() -> Iterator[float]:
+        """The waits of one, which come out before they are waited."""
+        waits: list[float] = []
+        now = 0.0
+
+        def call() -> None:
+            if now <= outage_s:
+                raise RetryLater("busy")
+
+        def sleep(seconds: float) -> None:
+            nonlocal now
+            now += seconds
+            waits.append(now)
+
+        Retry().run(call, sleep=sleep, random=random)
+        yield from waits
+
+    calls = heapq.merge(*(worker() for _ in range(WORKERS)))
+    return Counter(int(at) for at in calls if at > outage_s)
+
+
+def test_workers_who_failed_together_do_not_come_back_together() -> None:
+    """The peak of calls a second after an outage is at most a third of what it is without jitter."""
+    without = max(calls_after(OUTAGE_S, lambda: 1.0).values())
+    assert without == WORKERS
+    for seed in range(20):
+        jittered = calls_after(OUTAGE_S, Random(seed).random)
+        assert sum(jittered.values()) == WORKERS
+        assert max(jittered.values()) * 3 <= without

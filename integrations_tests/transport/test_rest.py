@@ -188,16 +188,18 @@ def test_a_passing_fault_is_retried_and_logged(
     assert len(caplog.records) == 4
 
 
-def test_each_page_has_a_budget_of_its_own(web: Web, time_: Time) -> None:
-    """A long pull may meet more faults than a single call."""
+def test_the_pages_of_a_pull_share_a_budget(web: Web, time_: Time) -> None:
+    """A window of many pages, each of which fails a little, must not take hours to fail."""
     web.answers = [
         *[Say(status=500)] * 2,
         page(1, has_more=True),
-        *[Say(status=500)] * 2,
-        page(2, has_more=False),
+        Say(status=500),
+        page(2, has_more=True),
+        Say(status=503),
     ]
-    pages = pull(web, time_, STRIPE, retry={"budget_s": 3})
-    assert (len(pages), time_.waits) == (2, [1, 2, 1, 2])
+    with pytest.raises(RetryLater, match=r"503 \(gave up after 1 attempt: 4 s were waited, of 4 s"):
+        pull(web, time_, STRIPE, retry={"budget_s": 4})
+    assert time_.waits == [1, 2, 1]
 
 
 def test_when_the_budget_is_spent_the_last_fault_is_told(web: Web, time_: Time) -> None:
