@@ -121,6 +121,11 @@ def _decoded(decoder: msgspec.json.Decoder[_Level], body: Bytes, what: str) -> _
     except msgspec.ValidationError as error:
         raise StopStream(f"{what} has another shape: {error}") from error
     except msgspec.DecodeError as error:
+        if bytes(body[:64]).lstrip().startswith(b"<"):
+            raise RetryLater(
+                "the answer is no JSON but a page of HTML or XML",
+                todo="Perhaps it is a login, or a proxy's: see what the address shows.",
+            ) from error
         raise RetryLater(f"the answer is no JSON, or not all of it: {error}") from error
     except UnicodeDecodeError as error:
         raise StopStream(f"{what} is no UTF-8: {error}") from error

@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Literal, Self, cast
 
 import httpx
+import msgspec
 
 from integrations.auth import Auth
 from integrations.error_handling.guard import Guard, Guards
@@ -33,31 +34,40 @@ _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
 
 Params = Mapping[str, str | int | bool]
+Method = Literal["GET", "POST"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """A request to be sent: `target` is a path below the base address, or a whole URL.
 
-    With a `body`, which is JSON, it is a POST, else a GET. `endpoint` names it for guards: the
-    path as a file has it, which is the target's unless it holds a record's key or the like.
+    A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
+    with dots, `filter.offset`, is a place in it. `endpoint` names the call for guards: the path as
+    a file has it, where the target holds a record's key or the like.
     """
 
     target: str
+    method: Method = "GET"
     params: Params = field(default_factory=dict)
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
     endpoint: str = ""
-
-    @property
-    def method(self) -> str:
-        """GET or POST."""
-        return "GET" if self.body is None else "POST"
 
     @property
     def named(self) -> str:
         """The method and the endpoint, for guards."""
         return f"{self.method} {self.endpoint or self.target.partition('?')[0]}"
+
+    def body(self) -> bytes | None:
+        """What a POST sends; None for a GET."""
+        if self.method == "GET":
+            return None
+        whole: dict[str, Any] = {}
+        for name, value in self.params.items():
+            *places, last = name.split(".")
+            level = whole
+            for place in places:
+                level = level.setdefault(place, {})
+            level[last] = value
+        return msgspec.json.encode(whole)
 
 
 @dataclass(frozen=True)
@@ -153,29 +163,30 @@ class HttpClient:
             return self._fetched(call, missing)
 
     def _fetched(self, call: Call, missing: Missing | None) -> Reply:
+        body = call.body()
         url = self._inside(self._address(call.target))
-        request = self._built(call.method, url, call.params or None, call)
+        request = self._built(call.method, url, call.params if body is None else None, body)
         for _ in range(1 + _MOST_REDIRECTS):
             answer = self._guarded(request, call.named, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
-            if call.body is not None and status not in _AS_IT_IS:
+            if body is not None and status not in _AS_IT_IS:
                 raise StopStream(
-                    f"{_call(request)} was answered {status}: a POST is not made a GET",
+                    f"{_call(request)} was answered {status}, a redirect that makes a POST a GET",
                     todo="Make the address that it leads to the one that is asked.",
                 )
             # Built anew, so that it is signed anew and nothing else is carried over.
             onward = self._inside(request.url.join(location), by="a redirect of ")
-            request = self._built(call.method, onward, None, call)
+            request = self._built(call.method, onward, None, body)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
 
     def _built(
-        self, method: str, url: httpx.URL, params: Params | None, call: Call
+        self, method: Method, url: httpx.URL, params: Params | None, body: bytes | None
     ) -> httpx.Request:
-        kind = {} if call.body is None else {"Content-Type": "application/json"}
+        kind = {} if body is None else {"Content-Type": "application/json"}
         return self._client.build_request(
-            method, url, params=params, content=call.body, headers={**kind, **call.headers}
+            method, url, params=params or None, content=body, headers=kind
         )
 
     def _guarded(

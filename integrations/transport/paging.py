@@ -5,8 +5,7 @@ order of the list is one that changes do not move: then a record that stays is i
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -15,36 +14,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import StopStream
-from integrations.redaction import redact
+from integrations.transport.answer import Answer, FieldPath, HeaderName, Next, plain, shown
 from integrations.transport.body import text_of, value_at
-
-FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
-FieldPath = Annotated[str, Field(pattern=FIELD_PATH)]
-"""A place in an answer: keys joined by dots."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What paging reads: the address that answered, the headers, the body without its records, the
-    records, and the `content` that they were split from.
-
-    `params` are those of the request, none when it asked for a whole address.
-    """
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    records: Sequence[msgspec.Raw]
-    params: Mapping[str, str | int | bool] = field(default_factory=dict)
-    content: bytes | memoryview = b""
-
-
-@dataclass(frozen=True)
-class Next:
-    """The next request: a whole `url`, or else `params` to merge into those of the first."""
-
-    url: str | None = None
-    params: Mapping[str, str] = field(default_factory=dict)
+from integrations.transport.counted import Offset, PageNumber
 
 
 class LastId(BaseModel):
@@ -109,64 +81,6 @@ class IdCursor(BaseModel):
         return Next(params={self.older: id_of(answer.records[-1], self.id)})
 
 
-class PageNumber(BaseModel):
-    """Ask for page after page by its number; so, several can be asked for at a time.
-
-    `pages` is where the body says how many there are, or `total` how many records, at `size` to a
-    page. A request without `param` is for the page `first`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
-
-    type: Literal["page_number"]
-    param: str = Field(default="page", min_length=1)
-    first: int = Field(default=1, ge=0)
-    pages: FieldPath | None = None
-    total: FieldPath | None = None
-    size: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _can_end(self) -> Self:
-        if (self.pages is None) == (self.total is None) or (self.total is None) != (
-            self.size is None
-        ):
-            raise ValueError("it needs the place of pages, or that of total and a page's size")
-        return self
-
-    def follow(self, answer: Answer) -> Next | None:
-        """None at the end. Raises `StopStream` when the body does not say where that is."""
-        return next(self.rest(answer), None)
-
-    def rest(self, answer: Answer) -> Iterator[Next]:
-        """The requests of all pages that follow. Raises as `follow` does, and for a page that holds
-        less than it must: what is missing would never be asked for."""
-        number = int(answer.params.get(self.param, self.first))  # set by us, in digits
-        pages, least = self._told(answer, before=number - self.first)
-        if len(answer.records) < least:
-            raise StopStream(
-                f"page {number} of {pages} holds {len(answer.records)} records, where there should "
-                f"be {least if self.size else 'some'}"
-            )
-        end = self.first + pages
-        return (Next(params={self.param: str(later)}) for later in range(number + 1, end))
-
-    def _told(self, answer: Answer, *, before: int) -> tuple[int, int]:
-        """How many pages there are, and how many records one that has so many before it must have
-        at least."""
-        place = self.pages or self.total or ""
-        count = plain(value_at(answer.body, place))
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise StopStream(f"the answer's {place!r} should be a number, it is {shown(count)}")
-        if self.size is not None:
-            return -(-count // self.size), max(0, min(self.size, count - before * self.size))
-        if count == 0 and answer.records:
-            raise StopStream(f"the answer's {place!r} is 0, and yet there are records")
-        return count, 1 if before + 1 < count else 0
-
-
 class BodyToken(BaseModel):
     """The body holds a token at `next`, which goes into the parameter `param` for the next page.
 
@@ -192,6 +106,29 @@ class BodyToken(BaseModel):
         if token is None:
             raise StopStream(f"the answer's {self.next!r} should be a token, it is {shown(found)}")
         return Next(params={self.param: token})
+
+
+class HeaderToken(BaseModel):
+    """The header `next` holds a token, which goes into the parameter `param` for the next page.
+
+    Empty and absent mean the end. With `alone` the token replaces all other parameters, as it does
+    at The Things Stack.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
+    type: Literal["header_token"]
+    next: HeaderName
+    param: str = Field(default="cursor", min_length=1)
+    alone: bool = False
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end."""
+        token = answer.headers.get(self.next.lower(), "").strip()
+        return Next(params={self.param: token}, alone=self.alone) if token else None
 
 
 class NextUrl(BaseModel):
@@ -261,7 +198,15 @@ class Single(BaseModel):
 
 
 Paging = Annotated[
-    LastId | IdCursor | PageNumber | BodyToken | NextUrl | LinkHeader | Single,
+    LastId
+    | IdCursor
+    | PageNumber
+    | Offset
+    | BodyToken
+    | HeaderToken
+    | NextUrl
+    | LinkHeader
+    | Single,
     Field(discriminator="type"),
 ]
 
@@ -269,7 +214,7 @@ Paging = Annotated[
 def known(paging: Paging, answer: Answer, *, most: int) -> Sequence[Next]:
     """The requests that follow, as far as the answer tells them, at most so many. Raises as
     `follow` does."""
-    if isinstance(paging, PageNumber):
+    if isinstance(paging, PageNumber | Offset):
         return list(islice(paging.rest(answer), most))
     onward = paging.follow(answer)
     return [] if onward is None else [onward]
@@ -339,18 +284,3 @@ def _onward(base: str, target: str, *, param: str | None) -> Next:
         told = shown(named or "none")
         raise StopStream(f"the next page's address should have one {param!r}; it has {told}")
     return Next(params={param: given[param][0]})
-
-
-def plain(raw: bytes | msgspec.Raw | None) -> object:
-    """A value decoded, for a message."""
-    try:
-        return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None if raw is None else bytes(raw)
-
-
-def shown(value: object) -> str:
-    """A source's value for a message: redacted and short."""
-    if value is None:
-        return "missing or null"
-    return redact(repr(value))[:80]

@@ -10,8 +10,9 @@ import msgspec
 
 from integrations.errors import FixConfig, StopStream
 from integrations.transport import Ask
+from integrations.transport.answer import Answer, plain, shown
 from integrations.transport.body import text_of, value_at
-from integrations.transport.paging import Answer, IdCursor, Paging, id_of, plain, shown
+from integrations.transport.paging import IdCursor, Paging, id_of
 
 Order = TypeVar("Order", int, str)
 _MOST_DIGITS = 4_000  # Python reads no longer numbers

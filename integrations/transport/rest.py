@@ -23,10 +23,11 @@ from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
+from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
 from integrations.transport.faults import Missing
 from integrations.transport.http import Call, HttpClient, HttpOptions
-from integrations.transport.paging import Answer, known
+from integrations.transport.paging import known
 from integrations.transport.positions import positions
 from integrations.transport.rest_request import OneRequest, RestRequest, is_credential
 

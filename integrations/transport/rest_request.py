@@ -4,7 +4,7 @@ Read from a connector's file, so every field refuses what could not work, at loa
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
@@ -13,21 +13,27 @@ from urllib.parse import quote
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from integrations.errors import FixConfig, PositionGone, StopStream
+from integrations.errors import FixConfig, PositionGone, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.transport import Ask
-from integrations.transport.body import apart, as_sent, readable, record_in, records_in
+from integrations.transport.answer import FIELD_PATH, Answer, FieldPath, Next, plain
+from integrations.transport.body import (
+    apart,
+    as_sent,
+    readable,
+    record_in,
+    records_in,
+    value_at,
+)
+from integrations.transport.counted import Offset, PageNumber
 from integrations.transport.faults import Missing
-from integrations.transport.http import Call, Params, Reply
+from integrations.transport.http import Call, Method, Params, Reply
 from integrations.transport.paging import (
-    FIELD_PATH,
-    Answer,
     BodyToken,
+    HeaderToken,
     IdCursor,
     LinkHeader,
-    Next,
     NextUrl,
-    PageNumber,
     Paging,
 )
 from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
@@ -89,6 +95,9 @@ class Split:
 class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
+    A POST sends its `params` as a JSON object; there a name with dots is a place in it.
+    `partial` is where the body says that it is not all that it should be: anything but null, false,
+    0 and nothing at all. Such an answer is asked for again.
     The slots `{window.start}` and `{window.end}` take the window's bounds in UTC as `window_format`
     says: whole seconds or milliseconds since 1970, `2026-01-01T00:00:00Z` (iso), or the same
     without its zone, `2026-01-01 00:00:00` (naive); the start rounded down, the end up. `{since}`
@@ -98,9 +107,11 @@ class RestRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    method: Method = "GET"
     path: Path
     params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(_no_credentials)] = {}
     records: RecordPlace = ""
+    partial: FieldPath | None = None
     paging: Paging
     window_format: WindowFormat = "iso"
 
@@ -117,6 +128,14 @@ class RestRequest(BaseModel):
                     f"the parameter {name} has {POSITION} and {SINCE}: a pull has one of them, "
                     "so it would never be sent"
                 )
+        whole = isinstance(self.paging, NextUrl | LinkHeader) and self.paging.param is None
+        if self.method == "POST" and whole:
+            raise ValueError(
+                f"an address does not say what a POST asks for: {self.paging.type} takes the "
+                "`param` that is to be taken out of it"
+            )
+        if self.method == "POST" and (crossed := _crossed([*self.params, _own_param(self.paging)])):
+            raise ValueError(f"{crossed} is a value and a place of others")
         if (param := _own_param(self.paging)) in self.params:
             raise ValueError(f"the parameter {param} is the paging's to fill")
         return self
@@ -149,19 +168,22 @@ class RestRequest(BaseModel):
         }
         given = {name: value for name, value in params.items() if value is not None}
         path = filled(self.path, values) or self.path
-        return Call(target=path, params=given, endpoint=self.path)
+        return Call(target=path, method=self.method, params=given, endpoint=self.path)
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
         if following.url is not None:
             return replace(first, target=following.url, params={})
-        return replace(first, params={**first.params, **following.params})
+        before = {} if following.alone else first.params
+        return replace(first, params={**before, **following.params})
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does."""
         text = readable(reply.body)
         records = records_in(text, self.records)
         envelope, content = apart(records, text=text)
+        if self.partial is not None and plain(value_at(envelope, self.partial)):
+            raise RetryLater(f"the answer is not whole: its {self.partial!r} says so")
         answer = Answer(reply.url, reply.headers, envelope, records, call.params, content)
         return Split(as_sent(records, text=text, body=reply.body), answer)
 
@@ -197,12 +219,18 @@ class RestRequest(BaseModel):
         return (_EPOCH + units * unit).strftime(written) if written else str(units)
 
 
+def _crossed(names: Iterable[str | None]) -> str:
+    """A name that would be a value of a JSON object and an object in it; "" for none."""
+    known = [name for name in names if name]
+    return next((one for one in known if any(name.startswith(f"{one}.") for name in known)), "")
+
+
 def _own_param(paging: Paging) -> str | None:
     """The parameter without which a request is for the first page."""
     match paging:
         case IdCursor():
             return paging.older
-        case PageNumber() | BodyToken() | NextUrl() | LinkHeader():
+        case PageNumber() | Offset() | BodyToken() | HeaderToken() | NextUrl() | LinkHeader():
             return paging.param
     return None
 

@@ -9,16 +9,16 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from integrations.errors import IntegrationError, RetryLater, StopStream
+from integrations.transport.answer import Answer, Next
 from integrations.transport.body import records_in, text_of, value_at
+from integrations.transport.counted import Offset, PageNumber
 from integrations.transport.paging import (
-    Answer,
     BodyToken,
+    HeaderToken,
     IdCursor,
     LastId,
     LinkHeader,
-    Next,
     NextUrl,
-    PageNumber,
     Paging,
     Single,
 )
@@ -215,7 +215,11 @@ def test_an_answer_that_does_not_say_stops_the_stream(
 @pytest.mark.parametrize(
     "given",
     [
-        {"type": "offset"},
+        {"type": "offset", "total": "total"},
+        {"type": "offset", "size": 10},
+        {"type": "offset", "total": "total", "total_header": "X-Total", "size": 10},
+        {"type": "header_token"},
+        {"type": "header_token", "next": "not a name"},
         {"type": "next_url"},
         {"type": "next_url", "next": ""},
         {"type": "next_url", "next": "a..b"},
@@ -228,8 +232,9 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "last_id", "param": ""},
         {"type": "id_cursor", "older": "cursor", "newer": "cursor"},
         {"type": "id_cursor", "param": "cursor"},
-        {"type": "page_number"},
         {"type": "page_number", "total": "total"},
+        {"type": "page_number", "total_header": "X-Total"},
+        {"type": "page_number", "total": "total", "total_header": "X-Total", "size": 10},
         {"type": "page_number", "pages": "pages", "size": 10},
         {"type": "page_number", "pages": "pages", "total": "total", "size": 10},
         {},
@@ -250,6 +255,8 @@ def test_every_paging_says_whether_its_order_is_immutable() -> None:
         NextUrl,
         LinkHeader,
         PageNumber,
+        Offset,
+        HeaderToken,
     }
 
 

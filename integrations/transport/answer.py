@@ -1,0 +1,57 @@
+"""What paging reads and what it gives: an answer without its records, and the next request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+from pydantic import Field
+
+from integrations.redaction import redact
+
+FIELD_PATH = r"^[^.]+(\.[^.]+)*$"
+FieldPath = Annotated[str, Field(pattern=FIELD_PATH)]
+"""A place in an answer: keys joined by dots."""
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+"""A header's name (RFC 9110 section 5.1)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What paging reads: the address that answered, the headers, the body without its records, the
+    records, and the `content` that they were split from.
+
+    `params` are those of the request, none when it asked for a whole address.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    records: Sequence[msgspec.Raw]
+    params: Mapping[str, str | int | bool] = field(default_factory=dict)
+    content: bytes | memoryview = b""
+
+
+@dataclass(frozen=True)
+class Next:
+    """The next request: a whole `url`, or else `params` to merge into those of the first; `alone`
+    says that they replace those."""
+
+    url: str | None = None
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    alone: bool = False
+
+
+def plain(raw: bytes | msgspec.Raw | None) -> object:
+    """A value decoded, for a message."""
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None if raw is None else bytes(raw)
+
+
+def shown(value: object) -> str:
+    """A source's value for a message: redacted and short."""
+    if value is None:
+        return "missing or null"
+    return redact(repr(value))[:80]

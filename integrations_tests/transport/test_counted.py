@@ -1,0 +1,200 @@
+"""Lists that are paged by number, by offset or by a token in a header, from end to end: whatever the
+source does, each record comes once, or the pull says what it could not read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from integrations.errors import RetryLater, StopStream
+from integrations.transport.rest_request import RestRequest
+from integrations_tests.transport.conftest import Call, Say, Time, Web
+from integrations_tests.transport.pulling import page, pull
+
+SIZES = [0, 1, 3, 4, 5, 8, 9]
+"""Records in the list; a page holds four."""
+
+
+@dataclass
+class Shop:
+    """A source with so many records, which are their numbers; its pages hold `most`."""
+
+    count: int
+    most: int = 4
+    totals: bool = True
+
+    def by_offset(self, call: Call) -> Say:
+        return self._page(int((call.body or call.params).get("offset", 0)))
+
+    def by_number(self, call: Call) -> Say:
+        return self._page((int((call.body or call.params).get("page", 1)) - 1) * self.most)
+
+    def by_token(self, call: Call) -> Say:
+        """As The Things Stack: a token comes without any other parameter."""
+        token = call.params.get("continuation_token")
+        if token is not None and len(call.params) > 1:
+            return Say({"message": "a token and other parameters"}, status=400)
+        start = int((token or "t0")[1:])
+        more = start + self.most < self.count
+        said = self._page(start)
+        said.headers.update({"X-Continuation-Token": f"t{start + self.most}"} if more else {})
+        return said
+
+    def _page(self, start: int) -> Say:
+        told = {"meta": {"total": self.count}} if self.totals else {}
+        said = page(*range(start, min(start + self.most, self.count)), **told)
+        said.headers.update({"X-Total-Count": str(self.count)} if self.totals else {})
+        return said
+
+
+def numbers(web: Web, time_: Time, paging: dict[str, Any], **request: Any) -> list[int]:
+    """The records that a pull brings."""
+    asked = {"path": "/v1/things", "records": "data", "params": {"limit": 4}, "paging": paging}
+    pages = pull(web, time_, asked | request)
+    return [int(bytes(record)[7:-1]) for each in pages for record in each.records]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"type": "offset"},
+        {"type": "offset", "total": "meta.total", "size": 4},
+        {"type": "offset", "total_header": "x-total-count", "size": 4},
+        {"type": "page_number"},
+        {"type": "page_number", "total": "meta.total", "size": 4},
+        {"type": "page_number", "total_header": "X-Total-Count", "size": 4},
+    ],
+)
+def test_each_record_comes_once(
+    paging: dict[str, Any], count: int, method: str, web: Web, time_: Time
+) -> None:
+    """In the order of the list, wherever its end lies, asked for in the address or in a body."""
+    shop = Shop(count)
+    web.route = shop.by_offset if paging["type"] == "offset" else shop.by_number
+    assert numbers(web, time_, paging, method=method) == list(range(count))
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_a_token_of_a_header_stands_alone(count: int, web: Web, time_: Time) -> None:
+    """Until there is none."""
+    web.route = Shop(count).by_token
+    paging = {
+        "type": "header_token",
+        "next": "X-Continuation-Token",
+        "param": "continuation_token",
+        "alone": True,
+    }
+    assert numbers(web, time_, paging) == list(range(count))
+
+
+def test_a_source_that_gives_less_than_was_asked_for(web: Web, time_: Time) -> None:
+    """Without a total the next page begins where the records end."""
+    web.route = Shop(9, most=2, totals=False).by_offset
+    assert numbers(web, time_, {"type": "offset"}) == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("offset", "the page after 0 of 9 records holds 2, where there should be 4"),
+        ("page_number", "page 1 of 3 holds 2 records, where there should be 4"),
+    ],
+)
+def test_a_capped_page_stops_who_counts_on(kind: str, words: str, web: Web, time_: Time) -> None:
+    """The records between would never be asked for."""
+    shop = Shop(9, most=2)
+    web.route = shop.by_offset if kind == "offset" else shop.by_number
+    with pytest.raises(StopStream, match=f"{words}. If the source gives no larger pages"):
+        numbers(web, time_, {"type": kind, "total": "meta.total", "size": 4})
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({}, "missing or null"),
+        ({"X-Total-Count": "many"}, "'many'"),
+        ({"X-Total-Count": "-1"}, "'-1'"),
+        ({"X-Total-Count": "1.5"}, "'1.5'"),
+    ],
+)
+def test_a_total_that_is_none(headers: dict[str, str], told: str, web: Web, time_: Time) -> None:
+    """Nothing says then where the list ends."""
+    web.answers = [Say({"data": [{"id": 1}]}, headers=headers)]
+    with pytest.raises(StopStream, match=f"X-Total-Count should be a number, it is {told}"):
+        numbers(web, time_, {"type": "offset", "total_header": "X-Total-Count", "size": 4})
+
+
+def test_a_post_sends_its_parameters_as_json(web: Web, time_: Time) -> None:
+    """With their types; a name with dots is a place, that of the paging too."""
+    shop = Shop(6)
+    web.route = lambda call: shop._page(call.body["filter"].get("offset", 0))
+    params = {"filter.first": 4, "filter.open": True, "q": "{since}"}
+    paging = {"type": "offset", "param": "filter.offset"}
+    assert numbers(web, time_, paging, method="POST", params=params) == list(range(6))
+    assert [call.body["filter"].get("offset") for call in web.calls] == [None, 4, 6]
+    assert web.calls[1].body == {"filter": {"first": 4, "open": True, "offset": 4}}
+    assert web.calls[1].params == {}
+    assert web.calls[1].headers["Content-Type"] == "application/json"
+
+
+def test_a_post_is_not_made_a_get(web: Web, time_: Time) -> None:
+    """As redirects do, except those that say that they do not."""
+    web.answers = [Say(status=307, headers={"Location": "/v2/things"}), page(1), page()]
+    assert numbers(web, time_, {"type": "page_number"}, method="POST") == [1]
+    assert web.calls[1].path == "/v2/things"
+    assert web.calls[1].body == {"limit": 4}
+    web.answers = [Say(status=303, headers={"Location": "/v2/things"})]
+    with pytest.raises(StopStream, match="answered 303, a redirect that makes a POST a GET"):
+        numbers(web, time_, {"type": "page_number"}, method="POST")
+
+
+@pytest.mark.parametrize(
+    ("params", "paging", "told"),
+    [
+        ({"filter": "a", "filter.b": 1}, {"type": "single"}, "filter is a value and a place"),
+        ({"filter": "a"}, {"type": "offset", "param": "filter.offset"}, "filter is a value and"),
+        ({}, {"type": "next_url", "next": "next"}, "next_url takes the `param`"),
+        ({}, {"type": "link_header"}, "link_header takes the `param`"),
+    ],
+)
+def test_what_a_post_cannot_ask(params: dict[str, Any], paging: dict[str, Any], told: str) -> None:
+    """Refused at load."""
+    with pytest.raises(ValidationError, match=told):
+        RestRequest.model_validate(
+            {"method": "POST", "path": "/v1", "params": params, "paging": paging}
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        ({"partial": True}, False),
+        ({"partial": {"shards": 3}}, False),
+        ({"partial": False}, True),
+        ({"partial": None}, True),
+        ({"partial": {}}, True),
+        ({}, True),
+    ],
+)
+def test_an_answer_that_says_it_is_partial(
+    said: dict[str, Any], whole: bool, web: Web, time_: Time
+) -> None:
+    """Is asked for again, or the pull fails: what is missing would look as if it were not there."""
+    web.answers = [page(1, **said), page(1)]
+    single = {"type": "single"}
+    assert numbers(web, time_, single, partial="partial") == [1]
+    assert len(web.calls) == (1 if whole else 2)
+    if not whole:
+        web.answers = [page(1, **said)]
+        with pytest.raises(RetryLater, match="not whole: its 'partial' says so"):
+            numbers(web, time_, single, partial="partial")
+
+
+def test_a_login_page_is_named(web: Web, time_: Time) -> None:
+    """With status 200 it is nothing else that can be read."""
+    web.answers = [Say(b"\n <!doctype html><title>Log in</title>")]
+    with pytest.raises(RetryLater, match="no JSON but a page of HTML or XML"):
+        numbers(web, time_, {"type": "single"})
