@@ -115,6 +115,16 @@ def lock(connection: psycopg.Connection[Any], stream: StreamId) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"load {stream}"])
 
 
+_PASSING = (
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,  # a server that is no longer, or not yet, the primary
+)
+"""What may be over when the load is tried again; all else that is not named is a mistake of ours,
+and is not translated."""
+
+
 @contextmanager
 def translated(stream: StreamId) -> Iterator[None]:
     """What the database raises inside, as our errors: without the foreign error as the cause, and
@@ -139,6 +149,12 @@ def translated(stream: StreamId) -> Iterator[None]:
             where=str(stream),
             todo="Run `integrations migrate`, or start again.",
         ) from None
-    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise FixConfig(
+            f"the database does not let us: {error.diag.message_primary}",
+            where=str(stream),
+            todo="Give the role of INTEGRATIONS_DATABASE_URL the right.",
+        ) from None
+    except _PASSING as error:
         what = error.diag.message_primary or type(error).__name__
         raise RetryLater(f"the database fails: {what}", where=str(stream), todo=AGAIN) from None
