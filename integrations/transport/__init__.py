@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 import msgspec
 
 from integrations.auth import Auth
-from integrations.error_handling.guard import Guard
 from integrations.names import Window
 from integrations.secrets import Secret
 
@@ -128,13 +127,11 @@ class Transport(Protocol[Request_contra]):
         *,
         base_url: str | None = None,
         offset_s: float = 0.0,
-        guards: Guard | None = None,
         clock: Clock,
         sleep: Sleep,
         random: Random,
     ) -> Session[Request_contra]:
         """A session that signs with `auth`; `base_url` replaces the configured address.
 
-        `offset_s` is what an earlier session knew of the source's clock; `guards` are asked before
-        each request, and closed with the session.
+        `offset_s` is what an earlier session knew of the source's clock.
         """

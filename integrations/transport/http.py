@@ -20,8 +20,7 @@ import httpx
 import msgspec
 
 from integrations.auth import Auth
-from integrations.error_handling.guard import Guard, Guards
-from integrations.errors import IntegrationError, RetryLater, StopStream
+from integrations.errors import RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
@@ -42,19 +41,12 @@ class Call:
     """A request to be sent: `target` is a path below the base address, or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it. `endpoint` names the call for guards: the path as
-    a file has it, where the target holds a record's key or the like.
+    with dots, `filter.offset`, is a place in it.
     """
 
     target: str
     method: Method = "GET"
     params: Params = field(default_factory=dict)
-    endpoint: str = ""
-
-    @property
-    def named(self) -> str:
-        """The method and the endpoint, for guards."""
-        return f"{self.method} {self.endpoint or self.target.partition('?')[0]}"
 
     def body(self) -> bytes | None:
         """What a POST sends; None for a GET."""
@@ -113,9 +105,8 @@ class _Signed(httpx.Auth):
 class HttpClient:
     """Calls to one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Several threads may `fetch` at a time. `guards` are asked before each request leaves, and closed
-    with it. Closed meanwhile, it ends with the last of their answers: a socket that is closed under
-    who reads from it may be another one's by then.
+    Several threads may `fetch` at a time. Closed meanwhile, it ends with the last of their answers:
+    a socket that is closed under who reads from it may be another one's by then.
     """
 
     def __init__(
@@ -127,10 +118,8 @@ class HttpClient:
         options: HttpOptions,
         clock: Callable[[], datetime],
         offset_s: float = 0.0,
-        guards: Guard | None = None,
     ) -> None:
         self._base = httpx.URL(base_url)
-        self._guards = guards or Guards()
         self._auth, self._options, self._clock = auth, options, clock
         self._source = SourceClock(clock, offset_s=offset_s)
         self._lock = threading.Lock()
@@ -167,7 +156,7 @@ class HttpClient:
         url = self._inside(self._address(call.target))
         request = self._built(call.method, url, call.params if body is None else None, body)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._guarded(request, call.named, missing)
+            answer = self._sent(request, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -189,29 +178,11 @@ class HttpClient:
             method, url, params=params or None, content=body, headers=kind
         )
 
-    def _guarded(
-        self, request: httpx.Request, endpoint: str, missing: Missing | None
-    ) -> Reply | tuple[int, str]:
-        """What one request brings; the guards are asked before it and told how it went."""
-        self._guards.admit(endpoint)
-        headers: dict[str, str] = {}
-        failed: IntegrationError | None = None
-        try:
-            return self._sent(request, missing, headers)
-        except IntegrationError as error:
-            failed = error
-            raise
-        finally:
-            self._guards.answered(endpoint, headers, failed)
-
-    def _sent(
-        self, request: httpx.Request, missing: Missing | None, told: dict[str, str]
-    ) -> Reply | tuple[int, str]:
-        """The answer, or the status and place of a redirect; `told` is given the headers."""
+    def _sent(self, request: httpx.Request, missing: Missing | None) -> Reply | tuple[int, str]:
+        """The answer, or the status and place of a redirect."""
         began = self._source.start()
         with self._exchange(request) as response:
             status, headers = response.status_code, response.headers
-            told.update(headers)  # httpx gives the names in lower case
             with self._lock:
                 seen_at = self._source.answered(began, status=status, headers=headers)
             location = headers.get("location")
@@ -315,7 +286,6 @@ class HttpClient:
             self._closing, idle = True, not self._reading
         if idle:
             self._client.close()
-        self._guards.close()
 
     def __enter__(self) -> Self:
         return self

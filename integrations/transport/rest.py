@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
-from integrations.error_handling.guard import Guard
 from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
@@ -95,15 +94,13 @@ class RestTransport(BaseModel):
         *,
         base_url: str | None = None,
         offset_s: float = 0.0,
-        guards: Guard | None = None,
         clock: Clock,
         sleep: Sleep,
         random: Random,
     ) -> "RestSession":
         """A session that signs with `auth`; `base_url` replaces the configured address.
 
-        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session;
-        `guards` are asked before each request, and closed with the session.
+        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
         """
         try:
             address = _is_base_url(base_url or self.base_url)
@@ -123,7 +120,6 @@ class RestTransport(BaseModel):
             options=options,
             clock=clock,
             offset_s=offset_s,
-            guards=guards,
         )
         return RestSession(
             http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random

@@ -95,7 +95,8 @@ class Split:
 class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
-    A POST sends its `params` as a JSON object; there a name with dots is a place in it.
+    A POST sends its `params` as a JSON object; there a name with dots is a place in it. It must be
+    one that only reads, for it is repeated as a GET is.
     `partial` is where the body says that it is not all that it should be: anything but null, false,
     0 and nothing at all. Such an answer is asked for again.
     The slots `{window.start}` and `{window.end}` take the window's bounds in UTC as `window_format`
@@ -168,7 +169,7 @@ class RestRequest(BaseModel):
         }
         given = {name: value for name, value in params.items() if value is not None}
         path = filled(self.path, values) or self.path
-        return Call(target=path, method=self.method, params=given, endpoint=self.path)
+        return Call(target=path, method=self.method, params=given)
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
@@ -260,7 +261,7 @@ class OneRequest(BaseModel):
             encoded = ""
         if encoded in ("", ".", ".."):
             raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
-        return Call(target=self.path.replace(KEY, encoded), endpoint=self.path)
+        return Call(target=self.path.replace(KEY, encoded))
 
     def read(self, reply: Reply) -> bytes:
         """The record's bytes as sent. Raises as `record_in` does."""
