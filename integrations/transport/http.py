@@ -37,7 +37,8 @@ Params = Mapping[str, str | int | bool]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request to be sent: `target` is a path below the base address, or a whole URL.
+    """A request to be sent: `target` is a path below the base address ("" is that
+    itself), or a whole URL.
 
     With a `body`, which is JSON, it is a POST, else a GET. `endpoint` names it for guards: the
     path as a file has it, which is the target's unless it holds a record's key or the like.
@@ -212,7 +213,8 @@ class HttpClient:
         whole = "://" in target.partition("?")[0]
         base = str(self._base).rstrip("/")
         try:
-            return httpx.URL(target if whole else f"{base}/{target.lstrip('/')}")
+            below = f"{base}/{target.lstrip('/')}" if target else base
+            return httpx.URL(target if whole else below)
         except httpx.InvalidURL as error:
             raise translated(error, call="the call of an address that is none") from error
 

@@ -21,6 +21,7 @@ class Call:
     params: dict[str, str]
     headers: dict[str, str]
     target: str
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class Web:
             def do_GET(self) -> None:
                 web._answer(self)
 
+            def do_POST(self) -> None:
+                web._answer(self)
+
             def log_message(self, *args: Any) -> None:
                 """Says nothing."""
 
@@ -75,7 +79,10 @@ class Web:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
-        call = Call(parts.path, dict(parse_qsl(parts.query)), dict(handler.headers), handler.path)
+        sent = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        call = Call(
+            parts.path, dict(parse_qsl(parts.query)), dict(handler.headers), handler.path, sent
+        )
         self.calls.append(call)
         if self.route is not None:
             say = self.route(call)
