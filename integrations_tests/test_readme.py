@@ -7,6 +7,7 @@ import yaml
 from integrations.canonical.entity import Entity, Money, Text, column
 from integrations.connector_template.connector import read_connector
 from integrations.transformation.mapping import StreamMapping
+from integrations.transport.graphql_request import GraphqlRequest
 from integrations_tests import readme
 from integrations_tests.connector_template.florist import FLORIST, write
 
@@ -72,3 +73,11 @@ def test_the_mapping_of_the_readme_binds() -> None:
     values = {"entity": "line", "key": "id", **yaml.safe_load(example)}
     bound = StreamMapping.model_validate(values).bind(Line)
     assert [field.column.name for field in bound.fields] == [one.name for one in Line.columns()]
+
+
+def test_the_graphql_request_is_one() -> None:
+    """The example is taken as a file's."""
+    (example,) = re.findall(r"```yaml\n(query:.*?)```", readme.FILE.read_text("utf-8"), re.DOTALL)
+    request = GraphqlRequest.model_validate(yaml.safe_load(example))
+    assert request.records == "data.orders.data"
+    assert [*request.nested] == ["line_items"]

@@ -27,7 +27,7 @@ from integrations.storage.quarantine import QuarantinedRecord, QuarantineEntry
 from integrations.storage.store import open_store
 from integrations.storage.transaction import utc_now
 from integrations.transport import Session
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import Listing
 
 ENTRIES = [("stream", False), ("key", False), ("why", False), ("times", True), ("last", False)]
 RETRIED = [
@@ -176,7 +176,7 @@ def _retried(
 @contextmanager
 def _session(
     stream: BoundStream, *, wanted: bool, connection: psycopg.Connection[Any]
-) -> Iterator[tuple[Session[RestRequest] | None, str | None]]:
+) -> Iterator[tuple[Session[Listing] | None, str | None]]:
     """A session with the stream's source where one is wanted and can be had, or why not."""
     if not wanted:
         yield None, None

@@ -30,7 +30,7 @@ from integrations.storage.manifest import Manifest
 from integrations.storage.positions import Pin, Position, Reached
 from integrations.storage.transaction import Transaction, translated
 from integrations.transport import Ask, Session
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import Listing
 
 NOTED_EVERY = timedelta(minutes=1)
 """How often it is written down that there was nothing new."""
@@ -53,7 +53,7 @@ def turn(
     *,
     connection: psycopg.Connection[Any],
     zone: LandingZone,
-    session: Session[RestRequest],
+    session: Session[Listing],
     run: Run,
     clock: Clock,
     look_back: bool = True,
@@ -102,7 +102,7 @@ class _Reader:
         feed: BoundFeed,
         position: Position,
         *,
-        session: Session[RestRequest],
+        session: Session[Listing],
         zone: LandingZone,
         run: Run,
         clock: Clock,

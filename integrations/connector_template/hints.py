@@ -19,7 +19,7 @@ from integrations.storage.fetched import Fetched
 from integrations.storage.landing import LandingWriter
 from integrations.transformation.arrow import array, pc
 from integrations.transport import Page, Session
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import Listing
 
 PATIENCE_S = 20.0
 """For one key: a source that is away is waited for by the next turn, not by each of its keys."""
@@ -34,7 +34,7 @@ _BATCH = 1_000
 class Hints:
     """Notes the keys that the events of one landing name, and fetches them at its end."""
 
-    def __init__(self, feed: BoundFeed, session: Session[RestRequest], *, clock: Clock) -> None:
+    def __init__(self, feed: BoundFeed, session: Session[Listing], *, clock: Clock) -> None:
         self._feed = feed
         self._session = session
         self._clock = clock
@@ -104,7 +104,7 @@ class _Noted:
 
 
 def unasked(
-    stream: str, key: str, error: Exception, *, session: Session[RestRequest], clock: Clock
+    stream: str, key: str, error: Exception, *, session: Session[Listing], clock: Clock
 ) -> Fetched:
     """A key of which the source could not be asked, or said nothing sensible, with the reason; by
     the source's clock, as what it will say when it can be asked again."""
@@ -112,9 +112,7 @@ def unasked(
     return Fetched(stream, key, None, said_at, redact(str(error)))
 
 
-def fetch_one(
-    stream: BoundStream, key: str, *, session: Session[RestRequest], clock: Clock
-) -> Fetched:
+def fetch_one(stream: BoundStream, key: str, *, session: Session[Listing], clock: Clock) -> Fetched:
     """What the source says now of one record, or that it has none. Raises as `Session.one` does."""
     request = stream.stream.one
     if request is None:

@@ -69,7 +69,12 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: 
     for at, message in told:
         yield ("transformer", *at), message
     yield from child_mistakes(streams, mappings, routed=routed(feeds))
-    yield from stream_mistakes(streams, mappings, routed=routed(feeds))
+    yield from stream_mistakes(
+        streams,
+        mappings,
+        routed=routed(feeds),
+        transport=part(values, "sync_handler", "transport").get("type"),
+    )
     yield from feed_mistakes(feeds, streams)
     yield from _secrets(values)
 

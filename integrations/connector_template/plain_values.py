@@ -32,6 +32,12 @@ def valid(type_: Any, values: Any) -> Any:
 
 
 def slots(request: dict[str, Any]) -> list[str]:
-    """The slots in a request's path and parameters, in the order of `SLOTS`."""
-    found = slots_in([request.get("path"), *part(request, "params").values()])
+    """The slots in a request's path and parameters or variables, in the order of `SLOTS`."""
+    found = slots_in(
+        [
+            request.get("path"),
+            *part(request, "params").values(),
+            *part(request, "variables").values(),
+        ]
+    )
     return [slot for slot in SLOTS if slot in found]

@@ -28,7 +28,7 @@ from integrations.storage.transaction import Transaction
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import OVERLAP, with_overlap
 from integrations.transport import Ask, Page, Session
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import Listing
 from integrations.transport.slots import SINCE, slots_in
 
 STEP_RECORDS = 250_000
@@ -39,7 +39,7 @@ def land(
     stream: BoundStream,
     window: Window | None,
     *,
-    session: Session[RestRequest],
+    session: Session[Listing],
     zone: LandingZone,
     run: Run,
     generation: int,
@@ -87,7 +87,7 @@ class Onward:
         stream: BoundStream,
         position: Position | None,
         *,
-        session: Session[RestRequest],
+        session: Session[Listing],
         zone: LandingZone,
         run: Run,
         generation: int,
@@ -193,7 +193,7 @@ class Steps:
         self.seen_at: datetime | None = None
         """When the source was first asked, by its clock; None before its first answer."""
 
-    def landings(self, pages: Iterator[Page], session: Session[RestRequest]) -> Iterator[Manifest]:
+    def landings(self, pages: Iterator[Page], session: Session[Listing]) -> Iterator[Manifest]:
         """One landing after the other; what holds no record is none."""
         told, more, counted = self._told(pages), True, session.requests
         while more:

@@ -29,7 +29,7 @@ from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.transform import PULL, PUSH, Transformer
 from integrations.transformation.transformed import Transformed
 from integrations.transport import Session
-from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_request import Listing
 
 AT_ONCE = 200
 """Entries that a sync tries by the way: each may have to be waited for."""
@@ -48,7 +48,7 @@ def due_again(
     stream: BoundStream,
     *,
     connection: psycopg.Connection[Any],
-    session: Session[RestRequest] | None,
+    session: Session[Listing] | None,
     run: Run,
     clock: Clock,
 ) -> Retried:
@@ -63,7 +63,7 @@ def retry(
     entries: Sequence[QuarantinedRecord],
     *,
     connection: psycopg.Connection[Any],
-    session: Session[RestRequest] | None,
+    session: Session[Listing] | None,
     run: Run,
     clock: Clock,
 ) -> Retried:
@@ -139,7 +139,7 @@ def _asked(
     stream: BoundStream,
     entries: Sequence[QuarantinedRecord],
     *,
-    session: Session[RestRequest],
+    session: Session[Listing],
     clock: Clock,
 ) -> list[Fetched]:
     """What the source says of these keys; those after some for which it does not answer are left

@@ -3,6 +3,7 @@
 from typing import Any
 
 from integrations.connector_template.plain_values import Found, part, slots, valid
+from integrations.transport.graphql_request import GraphqlPaging
 from integrations.transport.paging import Paging
 from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW
 
@@ -14,7 +15,11 @@ _NEEDED = {"window": WINDOW[0], "cursor": POSITION}
 
 
 def stream_mistakes(
-    streams: dict[str, Any], mappings: dict[str, Any], *, routed: frozenset[str]
+    streams: dict[str, Any],
+    mappings: dict[str, Any],
+    *,
+    routed: frozenset[str],
+    transport: Any,
 ) -> Found:
     """The mistakes of all streams; `routed` are those that a feed routes to."""
     for name, stream in streams.items():
@@ -24,9 +29,21 @@ def stream_mistakes(
             _slots(stream, name),
             _stale(part(stream, "sync"), name, routed=name in routed),
             _absence(stream),
+            _kind(stream, transport),
         ):
             for below, message in found:
                 yield (*at, *below), message
+
+
+def _kind(stream: Any, transport: Any) -> Found:
+    """Whether a request is of its transport's kind."""
+    request = part(stream, "request")
+    graphql = transport == "graphql"
+    if request and transport in ("rest", "graphql") and ("query" in request) != graphql:
+        asks = "a `query`" if graphql else "a `path`, and no `query`"
+        yield ("request",), f"a request over the transport {transport} has {asks}"
+    if graphql and part(stream, "one"):
+        yield ("one",), "`one` is fetched at an address of its own, which GraphQL has not"
 
 
 def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
@@ -70,7 +87,10 @@ def _stale(sync: dict[str, Any], name: str, *, routed: bool) -> Found:
 
 def _absence(stream: Any) -> Found:
     """Whether a record may be missing from a complete reading though the source holds it."""
-    sync, paging = part(stream, "sync"), valid(Paging, part(stream, "request").get("paging"))
+    sync, paging = (
+        part(stream, "sync"),
+        valid(Paging | GraphqlPaging, part(stream, "request").get("paging")),
+    )
     wanted = sync.get("type") == "full" and sync.get("deletes") == "absence"
     if wanted and paging is not None and not paging.immutable:
         yield (

@@ -7,11 +7,25 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import FullSync, WindowSync
+from integrations.transport.graphql import GraphqlTransport
+from integrations.transport.graphql_request import GraphqlRequest
 from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import OneRequest, RestRequest
 
+AnyTransport = Annotated[RestTransport | GraphqlTransport, Field(discriminator="type")]
 Sync = Annotated[WindowSync | FullSync | CursorSync, Field(discriminator="type")]
 Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
+
+
+def _kind(value: Any) -> str:
+    graphql = "query" in value if isinstance(value, dict) else isinstance(value, GraphqlRequest)
+    return "graphql" if graphql else "rest"
+
+
+AnyRequest = Annotated[
+    Annotated[RestRequest, Tag("rest")] | Annotated[GraphqlRequest, Tag("graphql")],
+    Discriminator(_kind),
+]
 
 
 class Stream(BaseModel):
@@ -24,7 +38,7 @@ class Stream(BaseModel):
 
     description: str = ""
     sync: Sync
-    request: RestRequest
+    request: AnyRequest
     one: OneRequest | None = None
 
 
@@ -53,5 +67,5 @@ class SyncHandler(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    transport: RestTransport
+    transport: AnyTransport
     streams: dict[Name, AnyStream] = Field(min_length=1)

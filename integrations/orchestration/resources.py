@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
+from integrations.connector_template.sync_handler import AnyTransport
 from integrations.errors import IntegrationError
 from integrations.redaction import redact
 from integrations.sandbox.address import twin
@@ -27,7 +28,7 @@ from integrations.settings import Settings
 from integrations.storage import clocks
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
-from integrations.transport.rest import RestSession, RestTransport
+from integrations.transport.rest import RestSession
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
         base_url, secrets = self._account()
-        transport = RestTransport.model_validate(self.transport)
+        transport = TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
         return transport.open(
             TypeAdapter(AuthHandler).validate_python(self.auth_handler),
             secrets,

@@ -38,7 +38,8 @@ Method = Literal["GET", "POST"]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request to be sent: `target` is a path below the base address, or a whole URL.
+    """A request to be sent: `target` is a path below the base address ("" is that
+    itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
     with dots, `filter.offset`, is a place in it.
@@ -194,7 +195,8 @@ class HttpClient:
         whole = "://" in target.partition("?")[0]
         base = str(self._base).rstrip("/")
         try:
-            return httpx.URL(target if whole else f"{base}/{target.lstrip('/')}")
+            below = f"{base}/{target.lstrip('/')}" if target else base
+            return httpx.URL(target if whole else below)
         except httpx.InvalidURL as error:
             raise translated(error, call="the call of an address that is none") from error
 

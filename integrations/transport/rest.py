@@ -28,7 +28,7 @@ from integrations.transport.faults import Missing
 from integrations.transport.http import Call, HttpClient, HttpOptions
 from integrations.transport.paging import known
 from integrations.transport.positions import positions
-from integrations.transport.rest_request import OneRequest, RestRequest, is_credential
+from integrations.transport.rest_request import Listing, OneRequest, is_credential
 
 T = TypeVar("T")
 Fetched = tuple[Page, Answer]
@@ -65,7 +65,7 @@ def _are_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-class RestTransport(BaseModel):
+class HttpTransport(BaseModel):
     """How a connection is reached over HTTP; times in seconds.
 
     `timeout_s` bounds each silence, `answer_s` a whole answer. `concurrency` is how many pages may
@@ -77,7 +77,6 @@ class RestTransport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: Literal["rest"]
     base_url: Annotated[str, AfterValidator(_is_base_url)]
     headers: Annotated[dict[str, str], AfterValidator(_are_headers)] = {}
     timeout_s: float = Field(default=30.0, gt=0)
@@ -86,6 +85,29 @@ class RestTransport(BaseModel):
     concurrency: int = Field(default=4, ge=1, le=16)
     should_retry_header: str | None = None
     request_id_header: str | None = None
+
+    def address(self, base_url: str | None) -> str:
+        """The address that counts: `base_url` where it is given. Raises `FixConfig`."""
+        try:
+            return _is_base_url(base_url or self.base_url)
+        except ValueError as error:
+            raise FixConfig(str(error)) from error
+
+    def options(self) -> HttpOptions:
+        """What its calls have in common."""
+        return HttpOptions(
+            headers=self.headers,
+            timeout_s=self.timeout_s,
+            answer_s=self.answer_s,
+            should_retry_header=self.should_retry_header,
+            request_id_header=self.request_id_header,
+        )
+
+
+class RestTransport(HttpTransport):
+    """How a connection is reached that gives lists in JSON at addresses of their own."""
+
+    type: Literal["rest"]
 
     def open(
         self,
@@ -102,22 +124,11 @@ class RestTransport(BaseModel):
 
         `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
         """
-        try:
-            address = _is_base_url(base_url or self.base_url)
-        except ValueError as error:
-            raise FixConfig(str(error)) from error
-        options = HttpOptions(
-            headers=self.headers,
-            timeout_s=self.timeout_s,
-            answer_s=self.answer_s,
-            should_retry_header=self.should_retry_header,
-            request_id_header=self.request_id_header,
-        )
         http = HttpClient(
-            address,
+            self.address(base_url),
             auth=auth,
             secrets=secrets,
-            options=options,
+            options=self.options(),
             clock=clock,
             offset_s=offset_s,
         )
@@ -146,7 +157,7 @@ class RestSession:
         return self._http.offset_s
 
     def pages(
-        self, request: RestRequest, *, ask: Ask, position: str | None = None
+        self, request: Listing, *, ask: Ask, position: str | None = None
     ) -> Generator[Page, None, None]:
         """The pages of one pull, as many as `concurrency` ahead of who asks for more than one.
 
@@ -212,7 +223,7 @@ class RestSession:
         )
 
     def _page(
-        self, request: RestRequest, call: Call, *, missing: Missing | None, number: int
+        self, request: Listing, call: Call, *, missing: Missing | None, number: int
     ) -> Fetched:
         reply = self._http.fetch(call, missing=missing)
         found = request.split(call, reply)

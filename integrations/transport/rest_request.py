@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import quote
 
 import msgspec
@@ -51,7 +51,7 @@ def is_credential(name: str) -> bool:
     return any(map(_CREDENTIAL.search, _WORD.findall(name)))
 
 
-def _no_credentials(params: "Params") -> "Params":
+def no_credentials(params: "Params") -> "Params":
     for name, value in params.items():
         slot = isinstance(value, str) and slots_in([value]) == {value}  # `sync_token: "{position}"`
         if not isinstance(value, bool) and not slot and is_credential(name):
@@ -59,7 +59,7 @@ def _no_credentials(params: "Params") -> "Params":
     return params
 
 
-def _is_path(value: str) -> str:
+def is_path(value: str) -> str:
     if not value.startswith("/") or re.search(r"[?#\s]", value) or "://" in value:
         raise ValueError(
             "it should be a path like '/v1/charges'; what follows a '?' goes into params"
@@ -74,7 +74,7 @@ def _has_key(value: str) -> str:
 
 
 # A parameter without a value is left out; a path without one would be another path.
-Path = Annotated[str, AfterValidator(takes(*WINDOW)), AfterValidator(_is_path)]
+Path = Annotated[str, AfterValidator(takes(*WINDOW)), AfterValidator(is_path)]
 """A path below the base address, with slots for a window only."""
 Slotted = Annotated[str, AfterValidator(takes(*WINDOW, POSITION, SINCE))]
 """Text with the fixed slots of a pull, and no other braces."""
@@ -90,6 +90,30 @@ class Split:
 
     records: Sequence[bytes | msgspec.Raw]
     answer: Answer
+
+
+class Listing(Protocol):
+    """What a session asks page by page, of whatever kind; the verbs as `RestRequest` has them."""
+
+    @property
+    def paging(self) -> Any:
+        """One of the kinds of paging."""
+
+    @property
+    def path(self) -> str:
+        """What a person knows it by."""
+
+    @property
+    def params(self) -> Mapping[str, str | bool | int]:
+        """What it asks with, slots and all."""
+
+    def first(self, ask: Ask) -> Call: ...
+
+    def onward(self, first: Call, following: Next) -> Call: ...
+
+    def split(self, call: Call, reply: Reply) -> Split: ...
+
+    def missing(self, ask: Ask, call: Call) -> Missing | None: ...
 
 
 class RestRequest(BaseModel):
@@ -110,7 +134,7 @@ class RestRequest(BaseModel):
 
     method: Method = "GET"
     path: Path
-    params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(_no_credentials)] = {}
+    params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(no_credentials)] = {}
     records: RecordPlace = ""
     partial: FieldPath | None = None
     paging: Paging
@@ -152,7 +176,7 @@ class RestRequest(BaseModel):
         Raises `FixConfig` for a window without which a slot would be empty, and for a position
         that no slot would tell the source.
         """
-        values = self._values(ask)
+        values = values_of(ask, self.window_format)
         if not self.slots & {*WINDOW} <= values.keys():
             raise FixConfig(
                 f"the request {self.path} has a slot for a window, and the stream has none",
@@ -199,25 +223,26 @@ class RestRequest(BaseModel):
         carriers = (name for name, value in self.params.items() if POSITION in slots_in([value]))
         return Missing(PositionGone, params=frozenset(carriers))
 
-    def _values(self, ask: Ask) -> dict[str, str]:
-        values = {}
-        if ask.window is not None:
-            bounds = self._said(ask.window.start), self._said(ask.window.end, up=True)
-            values = dict(zip(WINDOW, bounds, strict=True))
-        if ask.position is not None:
-            values[POSITION] = ask.position
-        if ask.since is not None:
-            values[SINCE] = self._said(ask.since)
-        return values
 
-    def _said(self, moment: datetime, *, up: bool = False) -> str:
-        unit = (
-            timedelta(milliseconds=1) if self.window_format == "epoch_ms" else timedelta(seconds=1)
-        )
-        since = moment - _EPOCH
-        units = -(-since // unit) if up else since // unit
-        written = _WRITTEN.get(self.window_format)
-        return (_EPOCH + units * unit).strftime(written) if written else str(units)
+def values_of(ask: Ask, form: WindowFormat) -> dict[str, str]:
+    """What a pull fills into slots, moments in the source's terms."""
+    values = {}
+    if ask.window is not None:
+        bounds = _said(ask.window.start, form), _said(ask.window.end, form, up=True)
+        values = dict(zip(WINDOW, bounds, strict=True))
+    if ask.position is not None:
+        values[POSITION] = ask.position
+    if ask.since is not None:
+        values[SINCE] = _said(ask.since, form)
+    return values
+
+
+def _said(moment: datetime, form: WindowFormat, *, up: bool = False) -> str:
+    unit = timedelta(milliseconds=1) if form == "epoch_ms" else timedelta(seconds=1)
+    since = moment - _EPOCH
+    units = -(-since // unit) if up else since // unit
+    written = _WRITTEN.get(form)
+    return (_EPOCH + units * unit).strftime(written) if written else str(units)
 
 
 def _crossed(names: Iterable[str | None]) -> str:
@@ -245,7 +270,7 @@ class OneRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Annotated[
-        str, AfterValidator(takes(KEY)), AfterValidator(_is_path), AfterValidator(_has_key)
+        str, AfterValidator(takes(KEY)), AfterValidator(is_path), AfterValidator(_has_key)
     ]
     record: RecordPlace = ""
 

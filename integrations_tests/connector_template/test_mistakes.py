@@ -139,6 +139,21 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             )
         ],
     ),
+    "a request of another transport": (
+        ("    transport: {type: rest", "    transport: {type: graphql"),
+        [
+            (12, "a request over the transport graphql has a `query`"),
+            (19, "a request over the transport graphql has a `query`"),
+        ],
+    ),
+    "a query over REST": (
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            '{query: "query ($after: String) { buyers(after: $after) { pageInfo { hasNextPage '
+            'endCursor } edges { node { id } } } }", records: data.buyers, paging: {type: relay}}',
+        ),
+        [(19, "a request over the transport rest has a `path`, and no `query`")],
+    ),
     "paging without type": (
         (
             "{path: /buyers, records: items, paging: {type: next_url, next: next}}",

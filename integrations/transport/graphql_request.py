@@ -1,0 +1,215 @@
+"""What one stream asks of a GraphQL connection: a document, its variables, and where the records
+are in the answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from integrations.errors import FixConfig, StopStream
+from integrations.transport import Ask
+from integrations.transport.answer import Answer, FieldPath, Next
+from integrations.transport.body import apart, as_sent, readable, records_in, value_at
+from integrations.transport.faults import Missing
+from integrations.transport.graphql_document import Document, Selected, connections
+from integrations.transport.graphql_paging import VARIABLE, OffsetVariables, Relay
+from integrations.transport.http import Call, Reply
+from integrations.transport.rest_request import (
+    Slotted,
+    Split,
+    WindowFormat,
+    no_credentials,
+    values_of,
+)
+from integrations.transport.slots import WINDOW, filled, slots_in
+
+GraphqlPaging = Annotated[Relay | OffsetVariables, Field(discriminator="type")]
+Variable = Annotated[str, Field(pattern=VARIABLE)]
+
+
+class _Edge(msgspec.Struct):
+    node: msgspec.Raw
+
+
+_VARIABLES = "variables."
+"""Where a POST's parameters are a document's variables."""
+_EDGES = msgspec.json.Decoder(list[_Edge])
+
+
+def is_null(value: bytes | msgspec.Raw) -> bool:
+    """Whether it is JSON's null."""
+    return len(value) == 4 and bytes(value) == b"null"
+
+
+def edges_of(connection: bytes | msgspec.Raw, place: str) -> Sequence[msgspec.Raw]:
+    """The undecoded nodes of a connection. Raises `StopStream` for one of another shape."""
+    edges = value_at(connection, "edges")
+    try:
+        nodes = [edge.node for edge in _EDGES.decode(edges if edges is not None else b"null")]
+    except msgspec.DecodeError as error:
+        raise StopStream(f"the edges of {place} have another shape: {error}") from error
+    if any(map(is_null, nodes)):
+        raise StopStream(f"{place} has an edge without its node: that record would be lost")
+    return nodes
+
+
+class Nested(BaseModel):
+    """How a connection inside a record is read on: a document with `$id` and `$after`.
+
+    `id` is a place in the record, `connection` the place of the same connection in the answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str
+    id: FieldPath = "id"
+    connection: FieldPath
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        document = Document.read(self.query)
+        document.takes({"id": True, "after": True})
+        found = document.connection(self.connection)
+        _no_deeper(found.node, self.connection)
+        return self
+
+    def call(self, id_: str, after: str) -> Call:
+        """The call for what follows `after` in the record with this id."""
+        return _call(self.query, {"id": id_, "after": after})
+
+
+class GraphqlRequest(BaseModel):
+    """What one stream asks for: a whole document, its `variables` with the slots of a REST
+    request's parameters, and `records`, the place of the connection (or plain list) in the answer.
+
+    `nested` says how connections inside a record are read on when they are cut.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str
+    variables: Annotated[dict[Variable, Slotted | bool | int], AfterValidator(no_credentials)] = {}
+    window_format: WindowFormat = "iso"
+    records: FieldPath
+    paging: GraphqlPaging
+    nested: dict[FieldPath, Nested] = {}
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        document = Document.read(self.query)
+        paged = _paged(self.paging)
+        for name in paged.keys() & self.variables.keys():
+            raise ValueError(f"the variable {name} is the paging's to fill")
+        document.takes({name: not self._may_lack(name) for name in self.variables} | paged)
+        self._no_cut(document)
+        return self
+
+    def _may_lack(self, name: str) -> bool:
+        return bool(slots_in([self.variables[name]]) - {*WINDOW})
+
+    def _no_cut(self, document: Document) -> None:
+        """Raises `ValueError` where a connection could be cut without anybody noticing."""
+        if isinstance(self.paging, Relay):
+            record = document.connection(self.records).node
+        else:
+            found = document.data.at(self.records)
+            record = found and (found.node or found)
+        if record is None:
+            raise ValueError(f"the query asks for nothing at {self.records}")
+        inside = dict(connections(record))
+        for place in self.nested.keys() - inside.keys():
+            raise ValueError(f"nested: the records have no connection {place} in the query")
+        for place, field in inside.items():
+            if not field.tells_more:
+                raise ValueError(
+                    f"{place} in the query should ask for pageInfo {{ hasNextPage endCursor }}: "
+                    "without it nobody sees that it is cut"
+                )
+            if place not in self.nested:
+                raise ValueError(f"{place} may be cut: say below `nested` how it is read on")
+            if field.node is None:
+                raise ValueError(f"{place} in the query should ask for edges {{ node {{ … }} }}")
+            _no_deeper(field.node, place)
+
+    @property
+    def params(self) -> Mapping[str, str | bool | int]:
+        """Its variables, as a REST request calls them."""
+        return self.variables
+
+    @property
+    def path(self) -> str:
+        """What a person knows the request by: the place of its records."""
+        return self.records
+
+    def first(self, ask: Ask) -> Call:
+        """A pull's first call. Raises `FixConfig` as a REST request's does."""
+        values = values_of(ask, self.window_format)
+        slots = slots_in(self.variables.values())
+        if not slots & {*WINDOW} <= values.keys():
+            raise FixConfig(
+                f"the request for {self.records} has a slot for a window, and the stream has none",
+                todo="Give the stream windows, or take the slot out.",
+            )
+        if "{position}" in values and "{position}" not in slots:
+            raise FixConfig(
+                f"the request for {self.records} has no slot for the position",
+                todo="Put {position} into the variable that takes it.",
+            )
+        given = {
+            name: filled(value, values) if isinstance(value, str) else value
+            for name, value in self.variables.items()
+        }
+        told = {name: value for name, value in given.items() if value is not None}
+        return _call(self.query, {**told, **self.paging.first()})
+
+    def onward(self, first: Call, following: Next) -> Call:
+        """The call for another page than the first."""
+        return _call(self.query, {**variables_of(first), **following.params})
+
+    def split(self, call: Call, reply: Reply) -> Split:
+        """What the answer to a call holds. Raises as `records_in` does, and `StopStream` for a
+        connection of another shape."""
+        text = readable(reply.body)
+        found = value_at(text, self.records)
+        if found is None or is_null(found):
+            raise StopStream(f"the answer has no {self.records!r}, where its records should be")
+        info = b""
+        if isinstance(self.paging, OffsetVariables) and bytes(memoryview(found)[:1]) == b"[":
+            records: Sequence[msgspec.Raw] = records_in(found, "")
+        else:
+            records = edges_of(found, self.records)
+            info = bytes(value_at(found, "pageInfo") or b"")
+        _, content = apart(records, text=text)
+        answer = Answer(reply.url, reply.headers, info, records, variables_of(call), content)
+        return Split(as_sent(records, text=text, body=reply.body), answer)
+
+    def missing(self, ask: Ask, call: Call) -> Missing | None:
+        """None: GraphQL says nothing by a status."""
+        return None
+
+
+def variables_of(call: Call) -> dict[str, str | int | bool]:
+    """The variables of a call."""
+    return {
+        name.removeprefix(_VARIABLES): value
+        for name, value in call.params.items()
+        if name.startswith(_VARIABLES)
+    }
+
+
+def _call(query: str, variables: Mapping[str, str | int | bool]) -> Call:
+    named = {_VARIABLES + name: value for name, value in variables.items()}
+    return Call(target="", method="POST", params={"query": query, **named})
+
+
+def _paged(paging: Relay | OffsetVariables) -> dict[str, bool]:
+    """The paging's variables, each with whether every request has it."""
+    if isinstance(paging, Relay):
+        return {paging.variable: False}
+    return dict.fromkeys(paging.first(), True)
+
+
+def _no_deeper(node: Selected | None, place: str) -> None:
+    for inner, _ in connections(node) if node else ():
+        raise ValueError(f"{inner} in {place} is a connection in a nested one: cut unseen")
