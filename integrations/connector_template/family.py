@@ -90,11 +90,16 @@ class Family:
     def written(self, lines: list[LedgerEntry]) -> LedgerEntry:
         """Adds the ledger lines; gives the stream's own. What was found knows the others; what is
         said of the source is news only where the stream's own shape is looked at."""
-        first, *others = [self._transaction.write(line) for line in lines]
-        for part, line in zip(self._parts[1:], others, strict=True):
-            if self.part.found.shape is not None:
+        found = self.part.found
+        if found.shape is not None:
+            for part in self._parts[1:]:
                 part.found.drift = drift.of_words(part.stream, part.found.strange)
-            self.part.found.children.append(Child(part.stream, part.found, line))
+        first, *others = [
+            self._transaction.write(replace(line, drift=part.found.drift.lines))
+            for part, line in zip(self._parts, lines, strict=True)
+        ]
+        for part, line in zip(self._parts[1:], others, strict=True):
+            found.children.append(Child(part.stream, part.found, line))
         return first
 
 

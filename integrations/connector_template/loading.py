@@ -198,6 +198,7 @@ def load_in(
     entry = replace(entry, in_window=found.in_window if manifest.window else None)
     said = said_by(stream, manifest, run)
     broken = judge(stream, manifest, found, connection=connection, run=run)
+    entry = replace(entry, drift=found.drift.lines)
     entry = started.brought(entry, pin=pin(stream), said=said, accept=run.accept, broken=broken)
     remember(stream, found, entry, connection=connection)
     written = transaction.write(entry)

@@ -3,10 +3,13 @@
 Nothing here has a row's volume: an event is kept for ever, and the rows are in Postgres.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.loading import Checked
+from integrations.names import StreamId
 from integrations.orchestration import checks, keys, provenance
 from integrations.orchestration.provenance import Origin
 from integrations.redaction import redact
@@ -127,15 +130,22 @@ def drift(
 ) -> dg.AssetCheckEvaluation:
     """The evaluation of what the source sends that it did not, or does not any more; a replay has
     nothing to say of it."""
-    lines, blocked = found.drift.lines, bool(found.drift.broken) and status == "blocked"
+    blocked = bool(found.drift.broken) and status == "blocked"
+    return drifted(stream.id, found.drift.lines, warn=not blocked, partition=partition)
+
+
+def drifted(
+    stream: StreamId, lines: Sequence[str], *, warn: bool = True, partition: str | None
+) -> dg.AssetCheckEvaluation:
+    """The evaluation that says these lines; passed where there are none."""
     metadata: dict[str, dg.MetadataValue] = {}
     if lines:
         metadata["changes"] = dg.MetadataValue.md(redact("\n".join(f"- {line}" for line in lines)))
     return checks.evaluation(
         checks.DRIFT,
-        stream.id,
+        stream,
         passed=not lines,
-        warn=not blocked,
+        warn=warn,
         partition=partition,
         description=redact("; ".join(lines))[:500] or None,
         metadata=metadata,

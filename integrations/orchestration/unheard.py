@@ -5,7 +5,7 @@ window that is committed, and so never due again, but not green in the UI. Only 
 a run can be such a one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
@@ -19,7 +19,7 @@ from dagster._core.instance.utils import RUNLESS_JOB_NAME
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from integrations.names import StreamId
-from integrations.orchestration import checks, feed_report, keys, provenance
+from integrations.orchestration import checks, feed_report, keys, provenance, report
 from integrations.orchestration.feed_report import FEED
 from integrations.orchestration.partitions import FORMAT
 from integrations.orchestration.provenance import Origin
@@ -29,7 +29,7 @@ from integrations.storage.ledger import FATES
 _LAST = f"""
 WITH lines AS (
     SELECT l.id, l.connector, l.connection, l.stream, l.status, s.cadence, p.window_start,
-           l.landing, l.received, l.{", l.".join(FATES)}
+           l.landing, l.received, l.drift, l.{", l.".join(FATES)}
     FROM integrations.ledger l
     JOIN integrations.streams s USING (connector, connection, stream)
     JOIN integrations.positions p USING (connector, connection, stream, "window", landing)
@@ -37,7 +37,7 @@ WITH lines AS (
       AND s.key IS NOT NULL  -- a feed has no key, and is another asset
 )
 SELECT DISTINCT ON (stream) connector, connection, stream, status, cadence, window_start,
-       landing, received, {", ".join(FATES)}
+       landing, received, drift, {", ".join(FATES)}
 FROM lines WHERE landing = (SELECT landing FROM lines ORDER BY id DESC LIMIT 1)
 ORDER BY stream, id DESC
 """
@@ -64,13 +64,21 @@ def _tell_line(
     source = provenance.stream_of(tags) or line.stream
     for event in _materializations(line, Origin(mapping, line.landing), source, instance):
         instance.report_runless_asset_event(event)
-    for name in (checks.STRUCTURE, checks.BALANCE, checks.ERROR_SHARE, checks.DRIFT):
-        warned = name == checks.ERROR_SHARE and line.status == "warn"
-        evaluation = checks.evaluation(
-            name, line.stream, passed=not warned, warn=warned, partition=line.partition
-        )
+    for evaluation in _evaluations(line):
         _evaluate(instance, checks.targeted(evaluation, instance), run_id)
     return True
+
+
+def _evaluations(line: "_Line") -> Iterator[dg.AssetCheckEvaluation]:
+    """What the run would have said of its checks; last what tells that all was said."""
+    warned = line.status == "warn"
+    at, partition = line.stream, line.partition
+    yield checks.evaluation(checks.STRUCTURE, at, passed=True, partition=partition)
+    yield checks.evaluation(
+        checks.ERROR_SHARE, at, passed=not warned, warn=warned, partition=partition
+    )
+    yield report.drifted(at, line.drift, partition=partition)
+    yield checks.evaluation(checks.BALANCE, at, passed=True, partition=partition)
 
 
 def _evaluate(
@@ -110,14 +118,15 @@ class _Line:
     partition: str | None
     landing: str
     received: int
+    drift: list[str]
     fates: dict[str, int]
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Self:
-        status, cadence, start, landing, received = row[3:8]
+        status, cadence, start, landing, received, drift = row[3:9]
         partition = start.astimezone(UTC).strftime(FORMAT[cadence]) if cadence else None
-        fates = dict(zip(FATES, row[8:], strict=True))
-        return cls(StreamId(*row[:3]), status, partition, landing, received, fates)
+        fates = dict(zip(FATES, row[9:], strict=True))
+        return cls(StreamId(*row[:3]), status, partition, landing, received, drift, fates)
 
 
 def _materializations(

@@ -12,6 +12,7 @@ import psycopg
 
 from integrations.errors import LedgerUnbalanced
 from integrations.names import StreamId, Window
+from integrations.redaction import redact
 
 Cause = Literal["sync", "backfill", "replay", "retry", "push", "reconcile"]
 Status = Literal["ok", "warn", "blocked", "failed"]
@@ -32,7 +33,8 @@ class LedgerEntry:
     `failed`). Beside the sum stand rows that nobody said: `absent_deleted` by a complete reading
     that lacks them, `withdrawn` by a replay whose mapping refuses what they were made from.
     `in_window` leaves the overlap out, None where a stream has no windows. `error` says why nothing
-    was loaded, or what was left out. Times are aware; `seconds` is from `began_at` to `ended_at`.
+    was loaded, or what was left out, `drift` in words what of the records was news. Times are
+    aware; `seconds` is from `began_at` to `ended_at`.
     """
 
     stream: StreamId
@@ -60,6 +62,7 @@ class LedgerEntry:
     bytes: int = 0
     seconds: float = 0.0
     error: str | None = None
+    drift: tuple[str, ...] = ()
 
     @property
     def error_rate(self) -> float:
@@ -98,6 +101,7 @@ def write(connection: psycopg.Connection[Any], entry: LedgerEntry) -> None:
         if field.name not in ("stream", "window")
     }
     row |= {
+        "drift": list(map(redact, entry.drift)),
         "connector": entry.stream.connector,
         "connection": entry.stream.connection,
         "stream": entry.stream.stream,

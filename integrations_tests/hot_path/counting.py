@@ -27,7 +27,7 @@ import integrations
 from integrations.transport.http import HttpClient
 
 _OURS = str(Path(integrations.__file__).parent)
-_FETCHING = HttpClient.get.__code__
+_FETCHING = HttpClient.fetch.__code__
 """What it costs to fetch an answer depends on its bytes and on the network, not on its records:
 nobody has split it yet."""
 _SERVING = ThreadingMixIn.process_request_thread.__code__
