@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 STAGES: Mapping[str, tuple[str, ...]] = {
-    "fetch": ("integrations.transport.http:HttpClient.get",),
+    "fetch": ("integrations.transport.http:HttpClient.fetch",),
     "split": ("integrations.transport.rest:records_in",),
     "land": (
         "integrations.storage.landing:LandingWriter.add",
