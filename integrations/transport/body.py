@@ -3,9 +3,10 @@
 A full decode would cost several times the CPU and could not give the bytes back.
 """
 
+import functools
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -75,6 +76,34 @@ def records_in(body: Bytes, path: str) -> Sequence[msgspec.Raw]:
     if found is None:
         raise StopStream(f"the answer has no {path!r}, where its records should be")
     return _decoded(_LIST, found, f"{path!r} of the answer" if path else "the answer")
+
+
+def lines_joined(body: bytes) -> bytes:
+    """The list whose elements stand on the lines of a body; blank ones are none."""
+    return b"[" + b",".join(filter(None, map(bytes.strip, body.splitlines()))) + b"]"
+
+
+def records_of_lines(text: bytes, key: str) -> Sequence[msgspec.Raw]:
+    """The values at a key of the objects in `lines_joined`, or those themselves.
+
+    Raises `RetryLater` for a line that is no whole JSON, as the last one of a cut answer, and for
+    an object without the key: so a stream tells of an error, when it is too late for a status.
+    """
+    if not key:
+        return records_in(text, "")
+    found = [line.at for line in _decoded(_line_decoder(key), text, "a line of the answer")]
+    if msgspec.UNSET in found:
+        raise RetryLater(
+            f"line {found.index(msgspec.UNSET) + 1} of the answer has no {key!r}: "
+            "it may tell of an error"
+        )
+    return found
+
+
+@functools.cache
+def _line_decoder(key: str) -> msgspec.json.Decoder[list[Any]]:
+    fields = [("at", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)]
+    return msgspec.json.Decoder(list[msgspec.defstruct("Line", fields, rename={"at": key})])  # type: ignore[misc]
 
 
 def value_at(body: Bytes, path: str) -> msgspec.Raw | None:

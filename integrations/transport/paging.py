@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from integrations.errors import StopStream
 from integrations.transport.answer import Answer, FieldPath, HeaderName, Next, plain, shown
 from integrations.transport.body import text_of, value_at
-from integrations.transport.counted import Offset, PageNumber
+from integrations.transport.counted import Offset, PageNumber, total_of
 
 
 class LastId(BaseModel):
@@ -79,6 +79,54 @@ class IdCursor(BaseModel):
         if self.upwards(answer):
             return Next(params={self.newer: id_of(answer.records[0], self.id)})
         return Next(params={self.older: id_of(answer.records[-1], self.id)})
+
+
+class SequenceNumber(BaseModel):
+    """Ask for what comes after a number, until the highest one that the source tells of.
+
+    `number` is the place of its number in a record, `highest` where the body tells the highest one,
+    `highest_header` the header that does. An empty page is not the end: the next is asked for from
+    `size` numbers on. A request without `param` is for what comes after `first`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
+    type: Literal["sequence"]
+    param: str = Field(default="sequence", min_length=1)
+    number: FieldPath
+    highest: FieldPath | None = None
+    highest_header: HeaderName | None = None
+    size: int = Field(ge=1)
+    first: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if (self.highest is None) == (self.highest_header is None):
+            raise ValueError("it needs one of highest and highest_header")
+        return self
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end. Raises `StopStream` for records that do not come after what was asked
+        for, and when the answer does not tell the highest number."""
+        asked = int(answer.params.get(self.param, self.first))
+        highest = total_of(answer, place=self.highest, header=self.highest_header)
+        numbers = [self._numbered(record) for record in answer.records]
+        if numbers != sorted(numbers) or any(number <= asked for number in numbers):
+            raise StopStream(
+                f"the records from {numbers[0]} to {numbers[-1]} in {self.number!r} are no answer "
+                f"to what comes after {asked}, in ascending order"
+            )
+        reached = numbers[-1] if numbers else asked + self.size
+        return Next(params={self.param: reached}) if reached < highest else None
+
+    def _numbered(self, record: msgspec.Raw) -> int:
+        text = id_of(record, self.number)
+        if not _WHOLE.fullmatch(text):
+            raise StopStream(f"a record's {self.number!r} should be a number, it is {shown(text)}")
+        return int(text)
 
 
 class BodyToken(BaseModel):
@@ -202,6 +250,7 @@ Paging = Annotated[
     | IdCursor
     | PageNumber
     | Offset
+    | SequenceNumber
     | BodyToken
     | HeaderToken
     | NextUrl
@@ -220,6 +269,7 @@ def known(paging: Paging, answer: Answer, *, most: int) -> Sequence[Next]:
     return [] if onward is None else [onward]
 
 
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _TARGET = re.compile(r"[\s,]*<([^>]*)>")
 _PARAM = re.compile(r"""\s*;\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?""")
 

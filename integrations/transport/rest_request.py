@@ -20,9 +20,11 @@ from integrations.transport.answer import FIELD_PATH, Answer, FieldPath, Next, p
 from integrations.transport.body import (
     apart,
     as_sent,
+    lines_joined,
     readable,
     record_in,
     records_in,
+    records_of_lines,
     value_at,
 )
 from integrations.transport.counted import Offset, PageNumber
@@ -30,11 +32,13 @@ from integrations.transport.faults import Missing
 from integrations.transport.http import Call, Method, Params, Reply
 from integrations.transport.paging import (
     BodyToken,
-    HeaderToken,
     IdCursor,
+    LastId,
     LinkHeader,
     NextUrl,
     Paging,
+    SequenceNumber,
+    Single,
 )
 from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
 
@@ -120,9 +124,11 @@ class RestRequest(BaseModel):
     """What one stream asks for: `records` is the list's place in the body, "" the body itself.
 
     A POST sends its `params` as a JSON object; there a name with dots is a place in it. It must be
-    one that only reads, for it is repeated as a GET is.
-    `partial` is where the body says that it is not all that it should be: anything but null, false,
-    0 and nothing at all. Such an answer is asked for again.
+    one that only reads, for it is repeated as a GET is. With `format: ndjson` the body is a JSON
+    object on each line, and `records` the key of the record in it. `partial` is where the body says
+    that it is not all that it should be: anything but null, false, 0 and nothing at all. Such an
+    answer is asked for again.
+
     The slots `{window.start}` and `{window.end}` take the window's bounds in UTC as `window_format`
     says: whole seconds or milliseconds since 1970, `2026-01-01T00:00:00Z` (iso), or the same
     without its zone, `2026-01-01 00:00:00` (naive); the start rounded down, the end up. `{since}`
@@ -135,6 +141,7 @@ class RestRequest(BaseModel):
     method: Method = "GET"
     path: Path
     params: Annotated[dict[ParamName, Slotted | bool | int], AfterValidator(no_credentials)] = {}
+    format: Literal["json", "ndjson"] = "json"
     records: RecordPlace = ""
     partial: FieldPath | None = None
     paging: Paging
@@ -161,6 +168,13 @@ class RestRequest(BaseModel):
             )
         if self.method == "POST" and (crossed := _crossed([*self.params, _own_param(self.paging)])):
             raise ValueError(f"{crossed} is a value and a place of others")
+        if self.format == "ndjson":
+            if "." in self.records:
+                raise ValueError("records is one key of each line, or nothing")
+            if self.partial is not None or _reads_body(self.paging):
+                raise ValueError(
+                    "lines have nothing around them that could tell of the next page, or of a part"
+                )
         if (param := _own_param(self.paging)) in self.params:
             raise ValueError(f"the parameter {param} is the paging's to fill")
         return self
@@ -204,13 +218,15 @@ class RestRequest(BaseModel):
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does."""
-        text = readable(reply.body)
-        records = records_in(text, self.records)
+        body = lines_joined(reply.body) if self.format == "ndjson" else reply.body
+        text = readable(body)
+        find = records_of_lines if self.format == "ndjson" else records_in
+        records = find(text, self.records)
         envelope, content = apart(records, text=text)
         if self.partial is not None and plain(value_at(envelope, self.partial)):
             raise RetryLater(f"the answer is not whole: its {self.partial!r} says so")
         answer = Answer(reply.url, reply.headers, envelope, records, call.params, content)
-        return Split(as_sent(records, text=text, body=reply.body), answer)
+        return Split(as_sent(records, text=text, body=body), answer)
 
     def missing(self, ask: Ask, call: Call) -> Missing | None:
         """What it means that the source does not know what a call of the pull asks for.
@@ -256,9 +272,21 @@ def _own_param(paging: Paging) -> str | None:
     match paging:
         case IdCursor():
             return paging.older
-        case PageNumber() | Offset() | BodyToken() | HeaderToken() | NextUrl() | LinkHeader():
-            return paging.param
-    return None
+        case LastId() | Single():
+            return None
+    return paging.param
+
+
+def _reads_body(paging: Paging) -> bool:
+    """Whether a paging looks into an answer beside its records."""
+    match paging:
+        case PageNumber():
+            return paging.pages is not None or paging.total is not None
+        case Offset():
+            return paging.total is not None
+        case SequenceNumber():
+            return paging.highest is not None
+    return isinstance(paging, LastId | IdCursor | BodyToken | NextUrl)
 
 
 class OneRequest(BaseModel):

@@ -134,8 +134,8 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'id_cursor', 'page_number', 'offset', 'body_token', 'header_token', 'next_url', "
-                "'link_header', 'single', not 'pages'",
+                "'id_cursor', 'page_number', 'offset', 'sequence', 'body_token', 'header_token', "
+                "'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
     ),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from integrations.errors import RetryLater, StopStream
 from integrations.transport.rest_request import RestRequest
 from integrations_tests.transport.conftest import Call, Say, Time, Web
-from integrations_tests.transport.pulling import page, pull
+from integrations_tests.transport.pulling import page, pull, texts
 
 SIZES = [0, 1, 3, 4, 5, 8, 9]
 """Records in the list; a page holds four."""
@@ -88,6 +88,45 @@ def test_a_token_of_a_header_stands_alone(count: int, web: Web, time_: Time) -> 
         "alone": True,
     }
     assert numbers(web, time_, paging) == list(range(count))
+
+
+@pytest.mark.parametrize("told", [{"highest": "top"}, {"highest_header": "X-Highest"}])
+@pytest.mark.parametrize(
+    "held",
+    [[], [1], [4], [1, 2, 3, 4], [5], [3, 9], [9, 17], [16], [1, 2, 30], [*range(1, 14)]],
+)
+def test_a_sequence_with_holes(
+    held: list[int], told: dict[str, str], web: Web, time_: Time
+) -> None:
+    """An empty page is not its end: a source that looks at four numbers at a time finds none where
+    those were deleted, or are another's."""
+    top = str(max(held, default=0))
+
+    def four(call: Call) -> Say:
+        after = int(call.params.get("sequence", 0))
+        found = [number for number in held if after < number <= after + 4]
+        said = page(*found, top=int(top))
+        said.headers["X-Highest"] = top
+        return said
+
+    web.route = four
+    paging = {"type": "sequence", "number": "id", "size": 4, **told}
+    assert numbers(web, time_, paging) == held
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ([0, 1], "from 0 to 1 in 'id' are no answer to what comes after 0"),
+        ([3, 2], "in ascending order"),
+        (["a"], "should be a number, it is 'a'"),
+    ],
+)
+def test_a_sequence_that_is_none(ids: list[Any], said: str, web: Web, time_: Time) -> None:
+    """What it passes over would never be asked for."""
+    web.answers = [page(*ids, top=9)]
+    with pytest.raises(StopStream, match=said):
+        numbers(web, time_, {"type": "sequence", "number": "id", "size": 4, "highest": "top"})
 
 
 def test_a_source_that_gives_less_than_was_asked_for(web: Web, time_: Time) -> None:
@@ -198,3 +237,65 @@ def test_a_login_page_is_named(web: Web, time_: Time) -> None:
     web.answers = [Say(b"\n <!doctype html><title>Log in</title>")]
     with pytest.raises(RetryLater, match="no JSON but a page of HTML or XML"):
         numbers(web, time_, {"type": "single"})
+
+
+LINES = {
+    "path": "/v1/things",
+    "format": "ndjson",
+    "records": "result",
+    "paging": {"type": "single"},
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", []),
+        (b"\n\n", []),
+        (b'{"result":{"id": 1}}', ['{"id": 1}']),
+        (b'{"result":{"id": 1}}\n\n{"seen":"x","result":{"id":2.50}}\r\n', ['{"id": 1}', '{"id":2.50}']),
+        (b'{"result":{"id":"\\ud800, \\n"}}\n', ['{"id":"\\ud800, \\n"}']),
+    ],
+)  # fmt: skip
+def test_each_line_is_a_record(body: bytes, expected: list[str], web: Web, time_: Time) -> None:
+    """As it was sent; blank lines are none."""
+    web.answers = [Say(body)]
+    assert [each for one in texts(pull(web, time_, LINES)) for each in one] == expected
+    web.answers = [Say(body)]
+    whole = pull(web, time_, LINES | {"records": ""})
+    assert sum(len(one.records) for one in whole) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (b'{"result":{"id":', "no JSON, or not all of it"),
+        (b'{"error":{"message":"shard away"}}', "line 2 of the answer has no 'result'"),
+        (b"<html>", "no JSON, or not all of it"),
+    ],
+)
+def test_lines_that_break_off(last: bytes, said: str, web: Web, time_: Time) -> None:
+    """Are asked for again; what is there of them is not all."""
+    cut = Say(b'{"result":{"id":1}}\n' + last)
+    web.answers = [cut, Say(b'{"result":{"id":1}}\n{"result":{"id":2}}\n')]
+    assert texts(pull(web, time_, LINES)) == [['{"id":1}', '{"id":2}']]
+    web.answers = [cut]
+    with pytest.raises(RetryLater, match=said):
+        pull(web, time_, LINES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"records": "a.b"},
+        {"partial": "partial"},
+        {"paging": {"type": "body_token", "next": "next"}},
+        {"paging": {"type": "page_number", "pages": "pages"}},
+        {"paging": {"type": "offset", "total": "total", "size": 2}},
+        {"paging": {"type": "last_id"}},
+    ],
+)
+def test_what_lines_cannot_tell(change: dict[str, Any]) -> None:
+    """Refused at load."""
+    with pytest.raises(ValidationError):
+        RestRequest.model_validate(LINES | change)

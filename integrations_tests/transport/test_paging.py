@@ -20,6 +20,7 @@ from integrations.transport.paging import (
     LinkHeader,
     NextUrl,
     Paging,
+    SequenceNumber,
     Single,
 )
 
@@ -218,6 +219,9 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "offset", "total": "total"},
         {"type": "offset", "size": 10},
         {"type": "offset", "total": "total", "total_header": "X-Total", "size": 10},
+        {"type": "sequence", "number": "n", "size": 4},
+        {"type": "sequence", "number": "n", "highest": "top"},
+        {"type": "sequence", "number": "n", "highest": "top", "highest_header": "X", "size": 4},
         {"type": "header_token"},
         {"type": "header_token", "next": "not a name"},
         {"type": "next_url"},
@@ -257,6 +261,7 @@ def test_every_paging_says_whether_its_order_is_immutable() -> None:
         PageNumber,
         Offset,
         HeaderToken,
+        SequenceNumber,
     }
 
 
