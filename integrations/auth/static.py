@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.auth import Request, Response
+from integrations.auth import Memory, Request, Response
 from integrations.errors import FixConfig
 from integrations.secrets import Secret
 
@@ -33,10 +33,10 @@ class ApiKey(BaseModel):
         return frozenset({self.secret})
 
     def flow(
-        self, request: Request, secrets: Mapping[str, Secret]
+        self, request: Request, secrets: Mapping[str, Secret], memory: Memory
     ) -> Generator[Request, Response, None]:
         """Sets the header. Raises `FixConfig` for a key that no header can hold."""
-        key = _named(self.secret, secrets)
+        key = value_of(self.secret, secrets)
         if not re.fullmatch(HEADER_TEXT, key):
             # Said here, because an HTTP library would say it with the value.
             raise FixConfig(
@@ -64,11 +64,11 @@ class Basic(BaseModel):
         return frozenset({self.username, self.password or self.username})
 
     def flow(
-        self, request: Request, secrets: Mapping[str, Secret]
+        self, request: Request, secrets: Mapping[str, Secret], memory: Memory
     ) -> Generator[Request, Response, None]:
         """Sets `Authorization`. Raises `FixConfig` for a name with a colon in it."""
-        username = _named(self.username, secrets)
-        password = "" if self.password is None else _named(self.password, secrets)
+        username = value_of(self.username, secrets)
+        password = "" if self.password is None else value_of(self.password, secrets)
         if ":" in username:
             raise FixConfig(
                 f"the secret {self.username!r} holds a colon, which a Basic user name cannot",
@@ -91,13 +91,14 @@ class NoAuth(BaseModel):
         return frozenset()
 
     def flow(
-        self, request: Request, secrets: Mapping[str, Secret]
+        self, request: Request, secrets: Mapping[str, Secret], memory: Memory
     ) -> Generator[Request, Response, None]:
         """Sends the request as it is."""
         yield request
 
 
-def _named(name: str, secrets: Mapping[str, Secret]) -> str:
+def value_of(name: str, secrets: Mapping[str, Secret]) -> str:
+    """A secret's value. Raises `FixConfig` where the connection does not have it."""
     if name not in secrets:
         known = ", ".join(sorted(secrets)) or "none"
         raise FixConfig(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from integrations.auth.password_token import PasswordToken
 from integrations.auth.static import ApiKey, Basic, NoAuth
 
-AuthHandler = Annotated[ApiKey | Basic | NoAuth, Field(discriminator="type")]
+AuthHandler = Annotated[ApiKey | Basic | PasswordToken | NoAuth, Field(discriminator="type")]

@@ -10,16 +10,16 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import httpx
 import msgspec
 
-from integrations.auth import Auth
+from integrations.auth import Auth, Memory, Post
 from integrations.errors import RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
@@ -94,13 +94,27 @@ class HttpOptions:
 class _Signed(httpx.Auth):
     """A credential of ours in the place where httpx wants its own."""
 
-    def __init__(self, auth: Auth, secrets: Mapping[str, Secret]) -> None:
-        self._auth, self._secrets = auth, secrets
+    def __init__(
+        self, auth: Auth, secrets: Mapping[str, Secret], build: Callable[[Post], httpx.Request]
+    ) -> None:
+        self._auth, self._secrets, self._build = auth, secrets, build
+        self._memory = Memory()
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        flow = self._auth.flow(request, self._secrets)
-        # Our protocols stand for httpx's own classes, which is what goes in and comes out here.
-        return cast(Generator[httpx.Request, httpx.Response, None], flow)
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        flow = self._auth.flow(request, self._secrets, self._memory)
+        with closing(flow):
+            asked = next(flow)
+            while True:
+                own = self._build(asked) if isinstance(asked, Post) else None
+                response = yield own or request
+                if own:
+                    response.read()  # the pages are read by who asked for them
+                try:
+                    asked = flow.send(response)
+                except StopIteration:
+                    return
 
 
 class HttpClient:
@@ -127,7 +141,7 @@ class HttpClient:
         self._reading, self._closing = 0, False
         self.requests = 0
         self._client = httpx.Client(
-            auth=_Signed(auth, secrets),
+            auth=_Signed(auth, secrets, self._posted),
             headers={"Accept": "application/json", **options.headers},
             timeout=options.timeout_s,
             follow_redirects=False,
@@ -178,6 +192,12 @@ class HttpClient:
         return self._client.build_request(
             method, url, params=params or None, content=body, headers=kind
         )
+
+    def _posted(self, post: Post) -> httpx.Request:
+        """A credential's own request: to the origin that it is for, whatever the base's path."""
+        body = {name: secret.reveal() for name, secret in post.body.items()}
+        url = self._base.copy_with(raw_path=post.path.encode())
+        return self._built("POST", url, None, msgspec.json.encode(body))
 
     def _sent(self, request: httpx.Request, missing: Missing | None) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""

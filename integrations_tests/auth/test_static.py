@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import ValidationError
 
-from integrations.auth import Auth
+from integrations.auth import Auth, Memory
 from integrations.auth.static import ApiKey, Basic, NoAuth
 from integrations.errors import FixConfig
 from integrations.secrets import Secret
@@ -30,7 +30,7 @@ class Unsent:
 def signed(auth: Auth) -> dict[str, str]:
     """The headers of the one request that the credential yields."""
     request = Unsent()
-    requests = list(auth.flow(request, SECRETS))
+    requests = list(auth.flow(request, SECRETS, Memory()))
     assert requests == [request]
     return request.headers
 
