@@ -47,7 +47,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "an unknown auth handler": (
         ("type: basic", "type: basc"),
-        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'none'")],
+        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'password_token', 'none'")],
     ),
     "a setting misspelt": (
         ("password: word", "passwort: word"),
