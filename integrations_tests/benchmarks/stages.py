@@ -15,7 +15,7 @@ from typing import Any
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "fetch": ("integrations.transport.http:HttpClient.fetch",),
-    "split": ("integrations.transport.rest:records_in",),
+    "split": ("integrations.transport.rest_request:records_in",),
     "land": (
         "integrations.storage.landing:LandingWriter.add",
         "integrations.storage.landing:LandingWriter.finish",

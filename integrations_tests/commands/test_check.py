@@ -106,7 +106,7 @@ def test_it_waits_for_seconds_only(twin: StripeTwin) -> None:
     done = check("stripe")
     assert done.exit_code == 1
     assert "failed stripe/sandbox/charges: " in done.stdout
-    assert "of 10 s for waiting" in done.stdout
+    assert "of 10 s for the pull" in done.stdout
     assert "ok stripe/sandbox/customers: " in done.stdout
 
 
