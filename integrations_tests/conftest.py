@@ -7,6 +7,7 @@ that is set: then a database is made there for each test and dropped after it.
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,11 @@ from integrations_tests.needs import (  # noqa: F401  # pytest finds its hooks i
     pytest_runtest_setup,
     pytest_terminal_summary,
 )
+
+# A shell starts what runs behind it with SIGINT ignored, and Dagster gives SIGTERM the meaning of
+# SIGINT: no child of a test would then end when it is told to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OWN_SERVER = os.environ.get("INTEGRATIONS_DATABASE_URL", "")
 
