@@ -109,7 +109,9 @@ class Memory:
 
 
 def memory_of(work: Callable[[], object]) -> Memory:
-    """Does the work; Arrow is asked at every line of ours that this thread comes to."""
+    """Does the work; Arrow is asked at every line of ours that this thread comes to. Garbage is
+    looked for as often as it is by default: definitions make that rarer in a whole process."""
+    threshold = gc.get_threshold()
     begun, most, asking = pa.total_allocated_bytes(), 0, get_ident()
 
     def lines(frame: FrameType, event: str, _: Any) -> Tracer | None:
@@ -119,6 +121,8 @@ def memory_of(work: Callable[[], object]) -> Memory:
         most = max(most, pa.total_allocated_bytes())
         return lines
 
+    gc.collect()
+    gc.set_threshold(700, 10, 10)
     tracemalloc.start()
     try:
         with _traced(lines):
@@ -127,6 +131,7 @@ def memory_of(work: Callable[[], object]) -> Memory:
         return Memory(tracemalloc.get_traced_memory()[1] - before, most - begun)
     finally:
         tracemalloc.stop()
+        gc.set_threshold(*threshold)
 
 
 def grown(few: Counter[Place], many: Counter[Place], *, records: int) -> dict[str, float]:
