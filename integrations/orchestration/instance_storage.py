@@ -22,7 +22,6 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
 from integrations.orchestration.reconnecting import Patience
 from integrations.settings import Settings
@@ -84,20 +83,6 @@ class Storage(DagsterPostgresStorage):
                 statement_timeout=0, pool_recycle=_RECYCLE_S, max_overflow=_MORE_CONNECTIONS
             )
             patience.watch(storage._engine)
-        events = self._event_log_storage
-        first = events.initialize_concurrency_limit_to_default
-
-        def initialize(concurrency_key: str) -> bool:
-            try:
-                return first(concurrency_key)
-            except DBAPIError:
-                # Of two runs that are the first to use a pool one finds the other's row, and
-                # Dagster goes on in the transaction that this has broken.
-                if concurrency_key in events.get_concurrency_keys():
-                    return True
-                raise
-
-        events.initialize_concurrency_limit_to_default = initialize  # type: ignore[method-assign]
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -14,7 +13,6 @@ from dagster._serdes import deserialize_value, serialize_value
 
 from integrations.orchestration.instance_storage import ComputeLogs, dagster_url
 from integrations.storage.database import connect
-from integrations_tests.conftest import make_settings, own_database
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -99,19 +97,3 @@ def test_what_a_step_prints_is_kept_and_starts_no_process(
         assert logs.is_capture_complete(["run", "compute_logs", "step"])
     assert during == before
     assert capfd.readouterr() == ("after\n", "")
-
-
-def test_two_runs_may_be_the_first_to_use_a_pool(
-    server: str, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dagster's own way fails for one of them, which finds the row of the other just made."""
-    home = make_settings(tmp_path / "home").home
-    (home / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text())
-    with own_database(server, template=template) as database:
-        monkeypatch.setenv("INTEGRATIONS_HOME", str(home))
-        monkeypatch.setenv("INTEGRATIONS_DATABASE_URL", database)
-        with DagsterInstance.from_config(str(home)) as instance, ThreadPoolExecutor(8) as threads:
-            events = instance.event_log_storage
-            for number in range(10):
-                pools = [f"pool_{number}"] * 8
-                assert all(threads.map(events.initialize_concurrency_limit_to_default, pools))
