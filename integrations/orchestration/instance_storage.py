@@ -23,6 +23,7 @@ from dagster._utils import ensure_file, touch_file
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
 
+from integrations.orchestration.pool_limits import EventLog
 from integrations.orchestration.reconnecting import Patience
 from integrations.settings import Settings
 from integrations.storage import locks
@@ -75,6 +76,7 @@ class Storage(DagsterPostgresStorage):
                 should_autocreate_tables=tables < _MARKS,
                 inst_data=inst_data,
             )
+        self._event_log_storage = EventLog(dagster_url(url), should_autocreate_tables=False)
         patience = Patience()
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             # Keeps a connection, where dagster-postgres opens one for every statement: a third of
