@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 @dataclass
 class Waited:
-    """The seconds that the calls of one pull have waited so far, between all of their attempts."""
+    """The seconds that the calls of one pull have waited so far, between all of their attempts,
+    of our own accord: not what the source has asked for."""
 
     seconds: float = 0.0
 
@@ -22,7 +23,9 @@ class Waited:
 class Retry(BaseModel):
     """Waits 1, 2, 4 … 300 s at most between attempts, and `budget_s` in all; all in seconds.
 
-    The calls of one pull share its budget: a window whose every page fails once ends all the same.
+    The calls of one pull share its budget, so a window whose every page fails ends all the same.
+    What the source asks for counts for its call alone: one that says again and again how long it is
+    busy is read on for as long as it answers in between.
 
     The figures are ceilings: half of a wait is random, so that callers who failed together do not
     come back together. The default budget is three of the longest waits: what is down for longer
@@ -51,29 +54,34 @@ class Retry(BaseModel):
         is waited for exactly, whatever the ceiling; one that the budget cannot pay ends it at
         once. The last `RetryLater` is raised with the number of attempts.
         """
-        waited = waited or Waited()
+        waited, here = waited or Waited(), 0.0
         for attempt in itertools.count(1):
             try:
                 return call()
             except RetryLater as error:
-                wait = self._wait(error, attempt, random)
-                if waited.seconds + wait > self.budget_s:
-                    raise self._spent(error, attempt, waited.seconds) from error
+                wait, asked = self._wait(error, attempt, random), self._asks(error)
+                spent = here if asked else max(here, waited.seconds)
+                if spent + wait > self.budget_s:
+                    raise self._spent(error, attempt, spent) from error
                 if on_retry is not None:
                     on_retry(error, wait)
             sleep(wait)
-            waited.seconds += wait
+            here += wait
+            if not asked:
+                waited.seconds += wait
         raise AssertionError("unreachable: the attempts are endless")
+
+    def _asks(self, error: RetryLater) -> bool:
+        """Whether the source says how long to wait. `Retry-After: 0` is common and says nothing: it
+        would make a busy loop."""
+        return error.retry_after is not None and error.retry_after >= self.first_s
 
     def _wait(self, error: RetryLater, attempt: int, random: Callable[[], float]) -> float:
         # 2**60 s is beyond any ceiling, and the power stays small whatever the attempts.
         ceiling = min(self.ceiling_s, self.first_s * 2.0 ** min(attempt - 1, 60))
         wait = ceiling * (0.5 + random() / 2)
-        asked = error.retry_after
-        if asked is None:
-            return wait
-        # `Retry-After: 0` is common and would make a busy loop: below the first step the greater.
-        return asked if asked >= self.first_s else max(asked, wait)
+        asked = error.retry_after or 0.0
+        return asked if self._asks(error) else max(asked, wait)
 
     def _spent(self, error: RetryLater, attempts: int, waited: float) -> RetryLater:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"

@@ -169,6 +169,23 @@ def test_the_calls_of_a_pull_share_its_budget() -> None:
     assert waits == [1, 1, 1, 1, 1]
 
 
+def test_a_source_that_says_how_long_it_is_busy_is_read_on() -> None:
+    """A long list under a quota would never be read to its end: each page is answered at last."""
+    retry, waited = Retry(budget_s=100), Waited()
+    waits: list[float] = []
+    for _ in range(50):
+        call = Failing(*busy(1, retry_after=60))
+        assert retry.run(call, sleep=waits.append, random=lambda: 1.0, waited=waited) == "done"
+    assert (waits, waited.seconds) == ([60] * 50, 0.0)
+    with pytest.raises(RetryLater, match="2 attempts: 60 s were waited"):
+        retry.run(
+            Failing(*busy(9, retry_after=60)),
+            sleep=waits.append,
+            random=lambda: 1.0,
+            waited=waited,
+        )
+
+
 OUTAGE_S = 30.0
 WORKERS = 50
 
