@@ -27,7 +27,7 @@ from integrations.storage.quarantine import QuarantinedRecord, QuarantineEntry
 from integrations.storage.store import open_store
 from integrations.storage.transaction import utc_now
 from integrations.transport import Session
-from integrations.transport.rest_request import Listing
+from integrations.transport.listing import Listing
 
 ENTRIES = [("stream", False), ("key", False), ("why", False), ("times", True), ("last", False)]
 RETRIED = [

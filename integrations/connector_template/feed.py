@@ -30,7 +30,7 @@ from integrations.storage.manifest import Manifest
 from integrations.storage.positions import Pin, Position, Reached
 from integrations.storage.transaction import Transaction, translated
 from integrations.transport import Ask, Session
-from integrations.transport.rest_request import Listing
+from integrations.transport.listing import Listing
 
 NOTED_EVERY = timedelta(minutes=1)
 """How often it is written down that there was nothing new."""

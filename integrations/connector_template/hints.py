@@ -19,7 +19,7 @@ from integrations.storage.fetched import Fetched
 from integrations.storage.landing import LandingWriter
 from integrations.transformation.arrow import array, pc
 from integrations.transport import Page, Session
-from integrations.transport.rest_request import Listing
+from integrations.transport.listing import Listing
 
 PATIENCE_S = 20.0
 """For one key: a source that is away is waited for by the next turn, not by each of its keys."""

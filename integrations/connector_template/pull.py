@@ -28,7 +28,7 @@ from integrations.storage.transaction import Transaction
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import OVERLAP, with_overlap
 from integrations.transport import Ask, Page, Session
-from integrations.transport.rest_request import Listing
+from integrations.transport.listing import Listing
 from integrations.transport.slots import SINCE, slots_in
 
 STEP_RECORDS = 250_000

@@ -29,7 +29,7 @@ from integrations.transformation.rule import TIMESTAMP
 from integrations.transformation.transform import PULL, PUSH, Transformer
 from integrations.transformation.transformed import Transformed
 from integrations.transport import Session
-from integrations.transport.rest_request import Listing
+from integrations.transport.listing import Listing
 
 AT_ONCE = 200
 """Entries that a sync tries by the way: each may have to be waited for."""

@@ -87,10 +87,8 @@ def _stale(sync: dict[str, Any], name: str, *, routed: bool) -> Found:
 
 def _absence(stream: Any) -> Found:
     """Whether a record may be missing from a complete reading though the source holds it."""
-    sync, paging = (
-        part(stream, "sync"),
-        valid(Paging | GraphqlPaging, part(stream, "request").get("paging")),
-    )
+    sync, given = part(stream, "sync"), part(stream, "request").get("paging")
+    paging = valid(Paging | GraphqlPaging, given)
     wanted = sync.get("type") == "full" and sync.get("deletes") == "absence"
     if wanted and paging is not None and not paging.immutable:
         yield (

@@ -5,7 +5,6 @@ from integrations.sync_state.ages import Every
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import OVERLAP, WindowSync
 from integrations.transformation.describe import field_table
-from integrations.transport.graphql_request import GraphqlRequest
 
 _OFTEN: dict[Every, str] = {"5min": "5 minutes", "hourly": "an hour", "daily": "a day"}
 
@@ -24,11 +23,10 @@ def raw(stream: BoundStream) -> str:
         )
     else:
         when = f"The whole stream each time, due again when older than one {sync.every} period."
-    asked = request.path if isinstance(request, GraphqlRequest) else f"GET {request.path}"
     docs = f" [API documentation]({config.docs})" if config.docs else ""
     return (
         f"{config.title}: {stream.stream.description or stream.id.stream} as the source sent them "
-        f"({asked}). {when}\n\nEach pull is a landing of its own (Parquet parts, then a "
+        f"({request.asks}). {when}\n\nEach pull is a landing of its own (Parquet parts, then a "
         f"manifest) and is never overwritten.{docs}"
     )
 

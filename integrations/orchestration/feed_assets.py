@@ -52,7 +52,7 @@ def _described(feed: BoundFeed) -> str:
     docs = f" [API documentation]({config.docs})" if config.docs else ""
     routes = "\n".join(_route(feed, kind) for kind in sorted(feed.routes))
     return (
-        f"{config.title}: the events of GET {given.request.path}, each of which tells of a change. "
+        f"{config.title}: the events of {given.request.asks}, each of which tells of a change. "
         f"Read again when the position is older than {given.every}; a process that drains the "
         f"feed (`integrations drain {feed.id}`) has them in the tables within a second.{docs}\n\n"
         "What an event says goes through the mapping of its stream into that stream's table. The "

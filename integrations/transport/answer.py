@@ -43,7 +43,7 @@ class Next:
 
 
 def plain(raw: bytes | msgspec.Raw | None) -> object:
-    """A value decoded, for a message."""
+    """A value decoded, to be looked at or told; what is no JSON as its bytes."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -78,20 +78,26 @@ def records_in(body: Bytes, path: str) -> Sequence[msgspec.Raw]:
     return _decoded(_LIST, found, f"{path!r} of the answer" if path else "the answer")
 
 
-def lines_joined(body: bytes) -> bytes:
-    """The list whose elements stand on the lines of a body; blank ones are none."""
-    return b"[" + b",".join(filter(None, map(bytes.strip, body.splitlines()))) + b"]"
+def lines_joined(body: bytes) -> tuple[bytes, int]:
+    """The list whose elements stand on the lines of a body, and how many they are; blank lines are
+    none."""
+    lines = [*filter(None, map(bytes.strip, body.splitlines()))]
+    return b"[" + b",".join(lines) + b"]", len(lines)
 
 
-def records_of_lines(text: bytes, key: str) -> Sequence[msgspec.Raw]:
+def records_of_lines(text: bytes, key: str, *, lines: int) -> Sequence[msgspec.Raw]:
     """The values at a key of the objects in `lines_joined`, or those themselves.
 
     Raises `RetryLater` for a line that is no whole JSON, as the last one of a cut answer, and for
     an object without the key: so a stream tells of an error, when it is too late for a status.
     """
-    if not key:
-        return records_in(text, "")
-    found = [line.at for line in _decoded(_line_decoder(key), text, "a line of the answer")]
+    found = (
+        [line.at for line in _decoded(_line_decoder(key), text, "a line of the answer")]
+        if key
+        else records_in(text, "")
+    )
+    if len(found) != lines:  # a line that is broken in two may make sense with a comma between
+        raise RetryLater(f"the answer has {lines} lines, and {len(found)} JSON objects on them")
     if msgspec.UNSET in found:
         raise RetryLater(
             f"line {found.index(msgspec.UNSET) + 1} of the answer has no {key!r}: "

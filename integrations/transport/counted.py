@@ -16,7 +16,37 @@ from integrations.transport.body import value_at
 _CAPPED = "If the source gives no larger pages, make that the size that is asked for."
 
 
-class PageNumber(BaseModel):
+class _Counted(BaseModel):
+    """What the kinds here have in common: a total, in the body or a header, at `size` to a page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+    newest_first: ClassVar[bool] = False
+
+    total: FieldPath | None = None
+    total_header: HeaderName | None = None
+    size: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if self.total is not None and self.total_header is not None:
+            raise ValueError("total and total_header say the same: give one of them")
+        if (self.size is not None) != (self.total is not None or self.total_header is not None):
+            raise ValueError("size is a page's size for the total: give both or neither")
+        return self
+
+    def follow(self, answer: Answer) -> Next | None:
+        """None at the end. Raises `StopStream` when the answer does not say where that is."""
+        return next(self.rest(answer), None)
+
+    def rest(self, answer: Answer) -> Iterator[Next]:
+        """The requests of all pages that follow. Raises as `follow` does, and for a page that holds
+        less than it must: what is missing would never be asked for."""
+        raise NotImplementedError
+
+
+class PageNumber(_Counted):
     """Ask for page after page by its number; so, several can be asked for at a time.
 
     `pages` is where the body says how many there are, `total` how many records, at `size` to a
@@ -24,35 +54,18 @@ class PageNumber(BaseModel):
     page is the end. A request without `param` is for the page `first`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
-
     type: Literal["page_number"]
     param: str = Field(default="page", min_length=1)
     first: int = Field(default=1, ge=0)
     pages: FieldPath | None = None
-    total: FieldPath | None = None
-    total_header: HeaderName | None = None
-    size: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _can_end(self) -> Self:
-        told = [self.pages, self.total, self.total_header]
-        if len(told) - told.count(None) > 1:
-            raise ValueError("pages, total and total_header say the same: give one of them")
-        if (self.size is not None) != (self.total is not None or self.total_header is not None):
-            raise ValueError("size is a page's size for the total: give both or neither")
+    def _pages_or_total(self) -> Self:
+        if self.pages is not None and self.size is not None:
+            raise ValueError("pages and a total say the same: give one of them")
         return self
 
-    def follow(self, answer: Answer) -> Next | None:
-        """None at the end. Raises `StopStream` when the body does not say where that is."""
-        return next(self.rest(answer), None)
-
     def rest(self, answer: Answer) -> Iterator[Next]:
-        """The requests of all pages that follow. Raises as `follow` does, and for a page that holds
-        less than it must: what is missing would never be asked for."""
         number = int(answer.params.get(self.param, self.first))
         if self.size is None and self.pages is None:
             onward = [Next(params={self.param: number + 1})]
@@ -79,7 +92,7 @@ class PageNumber(BaseModel):
         return count, 1 if before + 1 < count else 0
 
 
-class Offset(BaseModel):
+class Offset(_Counted):
     """Ask for what follows so many records: `param` counts those before the page.
 
     `total` is where the body says how many there are in all, or `total_header` the header that
@@ -89,32 +102,10 @@ class Offset(BaseModel):
     `param` is for the first page.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
-
     type: Literal["offset"]
     param: str = Field(default="offset", min_length=1)
-    total: FieldPath | None = None
-    total_header: HeaderName | None = None
-    size: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _can_end(self) -> Self:
-        if self.total is not None and self.total_header is not None:
-            raise ValueError("total and total_header say the same: give one of them")
-        if (self.size is not None) != (self.total is not None or self.total_header is not None):
-            raise ValueError("size is a page's size for the total: give both or neither")
-        return self
-
-    def follow(self, answer: Answer) -> Next | None:
-        """None at the end. Raises `StopStream` when the answer does not say where that is."""
-        return next(self.rest(answer), None)
 
     def rest(self, answer: Answer) -> Iterator[Next]:
-        """The requests of all pages that follow. Raises as `follow` does, and for a page that holds
-        less than it must: what is missing would never be asked for."""
         before, came = int(answer.params.get(self.param, 0)), len(answer.records)
         if self.size is None:
             onward = [Next(params={self.param: before + came})]

@@ -4,29 +4,26 @@ The loop over pages is REST's. What differs is here: errors inside a 200, and co
 record that are read on where they are cut.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import httpx
 import msgspec
 from pydantic import AfterValidator
 
 from integrations.auth import Auth
+from integrations.error_handling.retry import Waited
 from integrations.errors import StopStream
-from integrations.secrets import Secret
-from integrations.transport import Ask, Clock, Page, Random, Sleep
+from integrations.transport import Ask, Page
 from integrations.transport.body import readable, text_of, value_at
 from integrations.transport.circle import Circle
-from integrations.transport.faults import Missing
 from integrations.transport.graphql_errors import Throttle, raise_errors
 from integrations.transport.graphql_paging import cursor_after
-from integrations.transport.graphql_request import GraphqlRequest, Nested, edges_of, is_null
-from integrations.transport.http import HttpClient, Reply
+from integrations.transport.graphql_request import GraphqlRequest, Nested, edges_of, is_cut, is_null
+from integrations.transport.http import Check
+from integrations.transport.listing import Listing, is_path
 from integrations.transport.rest import HttpTransport, RestSession
-from integrations.transport.rest_request import Listing, is_path
 
 _LEVEL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -40,49 +37,20 @@ class GraphqlTransport(HttpTransport):
     throttle: Throttle | None = None
     retry_codes: tuple[int | str, ...] = ()
 
-    def open(
-        self,
-        auth: Auth,
-        secrets: Mapping[str, Secret],
-        *,
-        base_url: str | None = None,
-        offset_s: float = 0.0,
-        clock: Clock,
-        sleep: Sleep,
-        random: Random,
-    ) -> "GraphqlSession":
-        """A session that signs with `auth`; as `RestTransport.open`."""
-        http = _Client(
-            f"{self.address(base_url).rstrip('/')}{self.path}",
-            auth=auth,
-            secrets=secrets,
-            options=self.options(),
-            clock=clock,
-            offset_s=offset_s,
-        )
-        http.sorts(self.throttle, self.retry_codes, auth.secret_names())
-        return GraphqlSession(
-            http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random
+    def _below(self) -> str:
+        return self.path
+
+    def _check(self, auth: Auth) -> Check:
+        return partial(
+            raise_errors,
+            throttle=self.throttle,
+            retry_codes=self.retry_codes,
+            secret_names=auth.secret_names(),
         )
 
-
-class _Client(HttpClient):
-    """Calls whose answers with errors inside a 200 are failures."""
-
-    def sorts(
-        self, throttle: Throttle | None, retry_codes: Sequence[int | str], secrets: frozenset[str]
-    ) -> None:
-        """Which errors pass, and the names of the credential's secrets."""
-        self._sorted: dict[str, Any] = {
-            "throttle": throttle, "retry_codes": retry_codes, "secret_names": secrets,
-        }  # fmt: skip
-
-    def _reply(
-        self, response: httpx.Response, *, seen_at: datetime, missing: Missing | None
-    ) -> Reply:
-        reply = super()._reply(response, seen_at=seen_at, missing=missing)
-        raise_errors(reply.body, call=self._named(response), **self._sorted)
-        return reply
+    @property
+    def _session(self) -> "Callable[..., GraphqlSession]":
+        return GraphqlSession
 
 
 class GraphqlSession(RestSession):
@@ -94,36 +62,37 @@ class GraphqlSession(RestSession):
         """The pages of one pull, connections inside their records read to the end. As
         `RestSession.pages`."""
         nested = request.nested if isinstance(request, GraphqlRequest) else {}
+        waited = Waited()
         for page in super().pages(request, ask=ask, position=position):
-            if not nested:
-                yield page
-                continue
-            records = []
-            for record in page.records:
-                whole: bytes | msgspec.Raw = record
-                for place, how in nested.items():
-                    whole = self._whole(whole, place, how)
-                records.append(whole)
+            records = page.records
+            for place, how in nested.items():
+                records = [
+                    self._whole(record, place, how, waited) if is_cut(record, place) else record
+                    for record in records
+                ]
             yield replace(page, records=records)
 
-    def _whole(self, record: bytes | msgspec.Raw, place: str, how: Nested) -> bytes | msgspec.Raw:
+    def _whole(
+        self, record: bytes | msgspec.Raw, place: str, how: Nested, waited: Waited
+    ) -> bytes | msgspec.Raw:
         """The record with all edges of its connection at `place`."""
         text = readable(bytes(record))
         connection = value_at(text, place)
         if connection is None or is_null(connection):
-            return record  # this record has none
+            return record
         after = cursor_after(value_at(connection, "pageInfo"), asked=None, place=place)
         if after is None:
             return record
         id_ = text_of(value_at(text, how.id))
         if id_ is None:
             raise StopStream(f"{place} is cut in a record without {how.id!r} to read on by")
+        edges_of(connection, place)
         edges = [_inner(connection)]
         circle = Circle()
         while after is not None:
             call = how.call(id_, after)
             circle.asked(call)
-            reply = self._retried(partial(self._http.fetch, call))
+            reply = self._retried(partial(self._http.fetch, call), waited=waited)
             more = value_at(readable(reply.body), how.connection)
             if more is None or is_null(more):
                 raise StopStream(f"the answer has no {how.connection!r}: {place} stays cut")

@@ -15,9 +15,10 @@ from integrations.errors import IntegrationError, RetryLater, StopConnection, St
 from integrations.redaction import redact
 from integrations.transport.faults import vendor_words
 
-_WAIT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]+)?)\s*([a-z]*)\s*", re.I)
+_WAIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([a-z]*)")
 _UNITS = {"ms": 0.001, "millisecond": 0.001, "": 1, "s": 1, "sec": 1, "second": 1}
 _UNITS |= {"m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
+"""Seconds in each, in the singular."""
 
 
 class _Envelope(msgspec.Struct):
@@ -106,7 +107,9 @@ def _wait(error: Any, place: str | None) -> float | None:
         error = error.get(key) if isinstance(error, dict) else None
     if isinstance(error, bool) or not isinstance(error, int | float | str):
         return None
-    found = _WAIT.fullmatch(str(error))
-    unit = found[2].lower().rstrip("s") if found and len(found[2]) > 2 else found and found[2]
-    scale = _UNITS.get(unit.lower()) if unit is not None else None
-    return float(found[1]) * scale if found and scale is not None else None
+    found = _WAIT.fullmatch(str(error).strip().lower())
+    if found is None:
+        return None
+    unit = found[2]
+    scale = _UNITS.get(unit, _UNITS.get(unit.removesuffix("s")))
+    return None if scale is None else float(found[1]) * scale

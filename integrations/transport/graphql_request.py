@@ -1,13 +1,14 @@
 """What one stream asks of a GraphQL connection: a document, its variables, and where the records
 are in the answer."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from integrations.errors import FixConfig, StopStream
+from integrations.errors import StopStream
 from integrations.transport import Ask
 from integrations.transport.answer import Answer, FieldPath, Next
 from integrations.transport.body import apart, as_sent, readable, records_in, value_at
@@ -15,14 +16,16 @@ from integrations.transport.faults import Missing
 from integrations.transport.graphql_document import Document, Selected, connections
 from integrations.transport.graphql_paging import VARIABLE, OffsetVariables, Relay
 from integrations.transport.http import Call, Reply
-from integrations.transport.rest_request import (
+from integrations.transport.listing import (
     Slotted,
     Split,
     WindowFormat,
+    given,
     no_credentials,
+    readable_one_way,
     values_of,
 )
-from integrations.transport.slots import WINDOW, filled, slots_in
+from integrations.transport.slots import WINDOW, slots_in
 
 GraphqlPaging = Annotated[Relay | OffsetVariables, Field(discriminator="type")]
 Variable = Annotated[str, Field(pattern=VARIABLE)]
@@ -30,6 +33,10 @@ Variable = Annotated[str, Field(pattern=VARIABLE)]
 
 class _Edge(msgspec.Struct):
     node: msgspec.Raw
+
+
+class _More(msgspec.Struct, rename="camel"):
+    has_next_page: bool | None = None
 
 
 _VARIABLES = "variables."
@@ -52,6 +59,29 @@ def edges_of(connection: bytes | msgspec.Raw, place: str) -> Sequence[msgspec.Ra
     if any(map(is_null, nodes)):
         raise StopStream(f"{place} has an edge without its node: that record would be lost")
     return nodes
+
+
+@functools.cache
+def _cut_decoder(place: str) -> msgspec.json.Decoder[Any]:
+    """Reads of a record only whether its connection at the place goes on: see `is_cut`."""
+    inner: Any = _More
+    for name in reversed([*place.split("."), "pageInfo"]):
+        inner = msgspec.defstruct("At", [("at", inner | None, None)], rename={"at": name})
+    return msgspec.json.Decoder(inner)
+
+
+def is_cut(record: bytes | msgspec.Raw, place: str) -> bool:
+    """Whether a record's connection at the place is to be read on; also where that cannot be told
+    so fast."""
+    try:
+        level = _cut_decoder(place).decode(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return True
+    for _ in place.split("."):
+        level = level.at
+        if level is None:
+            return False  # this record has no such connection
+    return level.at is None or level.at.has_next_page is not False
 
 
 class Nested(BaseModel):
@@ -97,6 +127,7 @@ class GraphqlRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
+        readable_one_way(self._slots, self.variables)
         document = Document.read(self.query)
         paged = _paged(self.paging)
         for name in paged.keys() & self.variables.keys():
@@ -138,30 +169,18 @@ class GraphqlRequest(BaseModel):
         return self.variables
 
     @property
-    def path(self) -> str:
-        """What a person knows the request by: the place of its records."""
+    def asks(self) -> str:
+        """The place of its records."""
         return self.records
 
+    @property
+    def _slots(self) -> frozenset[str]:
+        return slots_in(self.variables.values())
+
     def first(self, ask: Ask) -> Call:
-        """A pull's first call. Raises `FixConfig` as a REST request's does."""
-        values = values_of(ask, self.window_format)
-        slots = slots_in(self.variables.values())
-        if not slots & {*WINDOW} <= values.keys():
-            raise FixConfig(
-                f"the request for {self.records} has a slot for a window, and the stream has none",
-                todo="Give the stream windows, or take the slot out.",
-            )
-        if "{position}" in values and "{position}" not in slots:
-            raise FixConfig(
-                f"the request for {self.records} has no slot for the position",
-                todo="Put {position} into the variable that takes it.",
-            )
-        given = {
-            name: filled(value, values) if isinstance(value, str) else value
-            for name, value in self.variables.items()
-        }
-        told = {name: value for name, value in given.items() if value is not None}
-        return _call(self.query, {**told, **self.paging.first()})
+        """A pull's first call. Raises `FixConfig` as `values_of` does."""
+        values = values_of(ask, self.window_format, slots=self._slots, asks=self.records)
+        return _call(self.query, {**given(self.variables, values), **self.paging.first()})
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""

@@ -9,12 +9,13 @@ import ipaddress
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import httpx
 import msgspec
@@ -29,6 +30,7 @@ from integrations.transport.source_clock import SourceClock
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
 """Redirects that keep a request's method and body (RFC 9110 section 15.4)."""
+_ZLIB = type(zlib.decompressobj())
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
 
@@ -91,6 +93,12 @@ class HttpOptions:
     request_id_header: str | None = None
 
 
+class Check(Protocol):
+    """Raises one of our errors for what a body with status 200 says; `call` names the call."""
+
+    def __call__(self, body: bytes, *, call: str) -> None: ...
+
+
 class _Signed(httpx.Auth):
     """A credential of ours in the place where httpx wants its own."""
 
@@ -120,8 +128,9 @@ class _Signed(httpx.Auth):
 class HttpClient:
     """Calls to one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Several threads may `fetch` at a time. Closed meanwhile, it ends with the last of their answers:
-    a socket that is closed under who reads from it may be another one's by then.
+    Several threads may `fetch` at a time. `check` may refuse an answer with status 200. Closed
+    meanwhile, it ends with the last of their answers: a socket that is closed under who reads from
+    it may be another one's by then.
     """
 
     def __init__(
@@ -133,9 +142,11 @@ class HttpClient:
         options: HttpOptions,
         clock: Callable[[], datetime],
         offset_s: float = 0.0,
+        check: Check | None = None,
     ) -> None:
         self._base = httpx.URL(base_url)
         self._auth, self._options, self._clock = auth, options, clock
+        self._check = check
         self._source = SourceClock(clock, offset_s=offset_s)
         self._lock = threading.Lock()
         self._reading, self._closing = 0, False
@@ -255,6 +266,8 @@ class HttpClient:
                 missing=missing,
             )
         body = self._body(response)
+        if self._check is not None:
+            self._check(body, call=self._named(response))
         return Reply(str(response.url), response.headers, body, seen_at)
 
     def _body(self, response: httpx.Response) -> bytes:
@@ -266,6 +279,8 @@ class HttpClient:
                 raise RetryLater(
                     f"{self._named(response)} was still sending after {self._options.answer_s:g} s"
                 )
+        if not _unpacked_whole(response):
+            raise RetryLater(f"{self._named(response)} brought a compressed body that is cut")
         return b"".join(pieces)
 
     def _error_body(self, response: httpx.Response) -> bytes:
@@ -325,6 +340,19 @@ def _trusted(scheme: str) -> ssl.SSLContext | bool:
     # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
     # authorities takes 20 ms.
     return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _unpacked_whole(response: httpx.Response) -> bool:
+    """Whether a body that was read was unpacked to its end, and nothing stood behind that.
+
+    httpx takes what there is of a cut one, and of several in a row the first.
+    """
+    decoder = response._get_content_decoder()
+    for one in getattr(decoder, "children", [decoder]):
+        packed = getattr(one, "decompressor", None)  # what is not packed by zlib has none
+        if isinstance(packed, _ZLIB) and (not packed.eof or packed.unused_data.strip(b"\0")):
+            return False
+    return True
 
 
 def _call(request: httpx.Request) -> str:

@@ -113,13 +113,14 @@ class SequenceNumber(BaseModel):
         for, and when the answer does not tell the highest number."""
         asked = int(answer.params.get(self.param, self.first))
         highest = total_of(answer, place=self.highest, header=self.highest_header)
-        numbers = [self._numbered(record) for record in answer.records]
-        if numbers != sorted(numbers) or any(number <= asked for number in numbers):
-            raise StopStream(
-                f"the records from {numbers[0]} to {numbers[-1]} in {self.number!r} are no answer "
-                f"to what comes after {asked}, in ascending order"
-            )
-        reached = numbers[-1] if numbers else asked + self.size
+        reached = asked + self.size
+        if answer.records:
+            first, reached = (self._numbered(answer.records[at]) for at in (0, -1))
+            if not asked < first <= reached:
+                raise StopStream(
+                    f"the records from {first} to {reached} in {self.number!r} are no answer to "
+                    f"what comes after {asked}, in ascending order"
+                )
         return Next(params={self.param: reached}) if reached < highest else None
 
     def _numbered(self, record: msgspec.Raw) -> int:

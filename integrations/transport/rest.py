@@ -25,10 +25,11 @@ from integrations.transport.ahead import Ahead
 from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
 from integrations.transport.faults import Missing
-from integrations.transport.http import Call, HttpClient, HttpOptions
+from integrations.transport.http import Call, Check, HttpClient, HttpOptions
+from integrations.transport.listing import Listing, is_credential
 from integrations.transport.paging import known
 from integrations.transport.positions import positions
-from integrations.transport.rest_request import Listing, OneRequest, is_credential
+from integrations.transport.rest_request import OneRequest
 
 T = TypeVar("T")
 Fetched = tuple[Page, Answer]
@@ -86,29 +87,6 @@ class HttpTransport(BaseModel):
     should_retry_header: str | None = None
     request_id_header: str | None = None
 
-    def address(self, base_url: str | None) -> str:
-        """The address that counts: `base_url` where it is given. Raises `FixConfig`."""
-        try:
-            return _is_base_url(base_url or self.base_url)
-        except ValueError as error:
-            raise FixConfig(str(error)) from error
-
-    def options(self) -> HttpOptions:
-        """What its calls have in common."""
-        return HttpOptions(
-            headers=self.headers,
-            timeout_s=self.timeout_s,
-            answer_s=self.answer_s,
-            should_retry_header=self.should_retry_header,
-            request_id_header=self.request_id_header,
-        )
-
-
-class RestTransport(HttpTransport):
-    """How a connection is reached that gives lists in JSON at addresses of their own."""
-
-    type: Literal["rest"]
-
     def open(
         self,
         auth: Auth,
@@ -124,21 +102,51 @@ class RestTransport(HttpTransport):
 
         `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
         """
+        try:
+            address = _is_base_url(base_url or self.base_url)
+        except ValueError as error:
+            raise FixConfig(str(error)) from error
+        options = HttpOptions(
+            headers=self.headers,
+            timeout_s=self.timeout_s,
+            answer_s=self.answer_s,
+            should_retry_header=self.should_retry_header,
+            request_id_header=self.request_id_header,
+        )
         http = HttpClient(
-            self.address(base_url),
+            f"{address.rstrip('/')}{self._below()}",
             auth=auth,
             secrets=secrets,
-            options=self.options(),
+            options=options,
             clock=clock,
             offset_s=offset_s,
+            check=self._check(auth),
         )
-        return RestSession(
+        return self._session(
             http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random
         )
 
+    def _below(self) -> str:
+        """The path that all calls have below the base address."""
+        return ""
+
+    def _check(self, auth: Auth) -> Check | None:
+        """What looks at answers with status 200."""
+        return None
+
+    @property
+    def _session(self) -> "Callable[..., RestSession]":
+        return RestSession
+
+
+class RestTransport(HttpTransport):
+    """How a connection is reached that gives lists in JSON at addresses of their own."""
+
+    type: Literal["rest"]
+
 
 class RestSession:
-    """An open `RestTransport`; a context manager."""
+    """An open `HttpTransport`; a context manager."""
 
     def __init__(
         self, http: HttpClient, *, retry: Retry, concurrency: int, sleep: Sleep, random: Random

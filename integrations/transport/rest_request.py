@@ -1,19 +1,17 @@
-"""What one stream asks of a REST connection, with windows and moments in the source's terms.
+"""What one stream asks of a REST connection.
 
 Read from a connector's file, so every field refuses what could not work, at load.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Protocol, Self
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from integrations.errors import FixConfig, PositionGone, RetryLater, StopStream
+from integrations.errors import PositionGone, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.transport import Ask
 from integrations.transport.answer import FIELD_PATH, Answer, FieldPath, Next, plain
@@ -29,7 +27,17 @@ from integrations.transport.body import (
 )
 from integrations.transport.counted import Offset, PageNumber
 from integrations.transport.faults import Missing
-from integrations.transport.http import Call, Method, Params, Reply
+from integrations.transport.http import Call, Method, Reply
+from integrations.transport.listing import (
+    Slotted,
+    Split,
+    WindowFormat,
+    given,
+    is_path,
+    no_credentials,
+    readable_one_way,
+    values_of,
+)
 from integrations.transport.paging import (
     BodyToken,
     IdCursor,
@@ -40,35 +48,7 @@ from integrations.transport.paging import (
     SequenceNumber,
     Single,
 )
-from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW, filled, slots_in, takes
-
-_WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
-_CREDENTIAL = re.compile(r"(?i)(?:key|token|secret|auth|password|passwd|credential)s?$")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WindowFormat = Literal["epoch_s", "epoch_ms", "iso", "naive"]
-_WRITTEN: Mapping[WindowFormat, str] = {"iso": "%Y-%m-%dT%H:%M:%SZ", "naive": "%Y-%m-%d %H:%M:%S"}
-"""The forms that are no number."""
-
-
-def is_credential(name: str) -> bool:
-    """Whether a header or a parameter of this name is there to carry a secret: `X-Api-Key`."""
-    return any(map(_CREDENTIAL.search, _WORD.findall(name)))
-
-
-def no_credentials(params: "Params") -> "Params":
-    for name, value in params.items():
-        slot = isinstance(value, str) and slots_in([value]) == {value}  # `sync_token: "{position}"`
-        if not isinstance(value, bool) and not slot and is_credential(name):
-            raise ValueError(f"{name} is for auth_handler: a file names secrets, it holds none")
-    return params
-
-
-def is_path(value: str) -> str:
-    if not value.startswith("/") or re.search(r"[?#\s]", value) or "://" in value:
-        raise ValueError(
-            "it should be a path like '/v1/charges'; what follows a '?' goes into params"
-        )
-    return value
+from integrations.transport.slots import KEY, POSITION, WINDOW, filled, slots_in, takes
 
 
 def _has_key(value: str) -> str:
@@ -80,44 +60,10 @@ def _has_key(value: str) -> str:
 # A parameter without a value is left out; a path without one would be another path.
 Path = Annotated[str, AfterValidator(takes(*WINDOW)), AfterValidator(is_path)]
 """A path below the base address, with slots for a window only."""
-Slotted = Annotated[str, AfterValidator(takes(*WINDOW, POSITION, SINCE))]
-"""Text with the fixed slots of a pull, and no other braces."""
 ParamName = Annotated[str, Field(min_length=1, pattern=r"^[^{}]*$")]
 """A parameter's name: slots are for values."""
 RecordPlace = Annotated[str, Field(pattern=rf"^$|{FIELD_PATH}")]
 """A place in a body: keys joined by dots, "" for the body itself."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """An answer, split: each record's bytes as sent, and what paging reads."""
-
-    records: Sequence[bytes | msgspec.Raw]
-    answer: Answer
-
-
-class Listing(Protocol):
-    """What a session asks page by page, of whatever kind; the verbs as `RestRequest` has them."""
-
-    @property
-    def paging(self) -> Any:
-        """One of the kinds of paging."""
-
-    @property
-    def path(self) -> str:
-        """What a person knows it by."""
-
-    @property
-    def params(self) -> Mapping[str, str | bool | int]:
-        """What it asks with, slots and all."""
-
-    def first(self, ask: Ask) -> Call: ...
-
-    def onward(self, first: Call, following: Next) -> Call: ...
-
-    def split(self, call: Call, reply: Reply) -> Split: ...
-
-    def missing(self, ask: Ask, call: Call) -> Missing | None: ...
 
 
 class RestRequest(BaseModel):
@@ -149,65 +95,47 @@ class RestRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        cursor = self.slots & {POSITION, SINCE}
-        if cursor and self.slots & {*WINDOW}:
-            raise ValueError(
-                "it has slots for a window and for a cursor: a stream is read by one of them"
-            )
-        for name, value in self.params.items():
-            if {POSITION, SINCE} <= slots_in([value]):
-                raise ValueError(
-                    f"the parameter {name} has {POSITION} and {SINCE}: a pull has one of them, "
-                    "so it would never be sent"
-                )
-        whole = isinstance(self.paging, NextUrl | LinkHeader) and self.paging.param is None
-        if self.method == "POST" and whole:
+        readable_one_way(self.slots, self.params)
+        if self.method == "POST":
+            self._can_be_posted()
+        if self.format == "ndjson":
+            self._can_be_lines()
+        if self.partial is not None and (self.format == "ndjson" or not self.records):
+            raise ValueError("partial is a place beside the records, and there is nothing beside")
+        if (param := _own_param(self.paging)) in self.params:
+            raise ValueError(f"the parameter {param} is the paging's to fill")
+        return self
+
+    def _can_be_posted(self) -> None:
+        if isinstance(self.paging, NextUrl | LinkHeader) and self.paging.param is None:
             raise ValueError(
                 f"an address does not say what a POST asks for: {self.paging.type} takes the "
                 "`param` that is to be taken out of it"
             )
-        if self.method == "POST" and (crossed := _crossed([*self.params, _own_param(self.paging)])):
+        if crossed := _crossed([*self.params, _own_param(self.paging)]):
             raise ValueError(f"{crossed} is a value and a place of others")
-        if self.format == "ndjson":
-            if "." in self.records:
-                raise ValueError("records is one key of each line, or nothing")
-            if self.partial is not None or _reads_body(self.paging):
-                raise ValueError(
-                    "lines have nothing around them that could tell of the next page, or of a part"
-                )
-        if (param := _own_param(self.paging)) in self.params:
-            raise ValueError(f"the parameter {param} is the paging's to fill")
-        return self
+
+    def _can_be_lines(self) -> None:
+        if "." in self.records:
+            raise ValueError("records is one key of each line, or nothing")
+        if _reads_body(self.paging):
+            raise ValueError("lines have nothing around them that could tell of the next page")
 
     @property
     def slots(self) -> frozenset[str]:
         """The slots in the path and the parameters, with their braces."""
         return slots_in([self.path, *self.params.values()])
 
-    def first(self, ask: Ask) -> Call:
-        """A pull's first call.
+    @property
+    def asks(self) -> str:
+        """The method and the path."""
+        return f"{self.method} {self.path}"
 
-        Raises `FixConfig` for a window without which a slot would be empty, and for a position
-        that no slot would tell the source.
-        """
-        values = values_of(ask, self.window_format)
-        if not self.slots & {*WINDOW} <= values.keys():
-            raise FixConfig(
-                f"the request {self.path} has a slot for a window, and the stream has none",
-                todo="Give the stream windows, or take the slot out.",
-            )
-        if POSITION in values and POSITION not in self.slots:
-            raise FixConfig(
-                f"the request {self.path} has no slot for the position that is to be read from",
-                todo=f"Put {POSITION} into the parameter that takes it.",
-            )
-        params = {
-            name: filled(value, values) if isinstance(value, str) else value
-            for name, value in self.params.items()
-        }
-        given = {name: value for name, value in params.items() if value is not None}
+    def first(self, ask: Ask) -> Call:
+        """A pull's first call. Raises `FixConfig` as `values_of` does."""
+        values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
         path = filled(self.path, values) or self.path
-        return Call(target=path, method=self.method, params=given)
+        return Call(target=path, method=self.method, params=given(self.params, values))
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
@@ -218,10 +146,16 @@ class RestRequest(BaseModel):
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does."""
-        body = lines_joined(reply.body) if self.format == "ndjson" else reply.body
+        body, lines = reply.body, 0
+        if self.format == "ndjson":
+            _ends(reply)
+            body, lines = lines_joined(body)
         text = readable(body)
-        find = records_of_lines if self.format == "ndjson" else records_in
-        records = find(text, self.records)
+        records = (
+            records_of_lines(text, self.records, lines=lines)
+            if self.format == "ndjson"
+            else records_in(text, self.records)
+        )
         envelope, content = apart(records, text=text)
         if self.partial is not None and plain(value_at(envelope, self.partial)):
             raise RetryLater(f"the answer is not whole: its {self.partial!r} says so")
@@ -233,32 +167,22 @@ class RestRequest(BaseModel):
 
         It is the position, if there is one; None where it is nothing that could be read otherwise.
         """
-        # A whole address carries the source's own cursor, and not our position.
-        if ask.position is None or not call.params:
+        if ask.position is None:
             return None
-        carriers = (name for name, value in self.params.items() if POSITION in slots_in([value]))
-        return Missing(PositionGone, params=frozenset(carriers))
+        carriers = {name for name, value in self.params.items() if POSITION in slots_in([value])}
+        # A whole address, and a token that stands alone, carry the source's own cursor.
+        carried = carriers & call.params.keys()
+        return Missing(PositionGone, params=frozenset(carried)) if carried else None
 
 
-def values_of(ask: Ask, form: WindowFormat) -> dict[str, str]:
-    """What a pull fills into slots, moments in the source's terms."""
-    values = {}
-    if ask.window is not None:
-        bounds = _said(ask.window.start, form), _said(ask.window.end, form, up=True)
-        values = dict(zip(WINDOW, bounds, strict=True))
-    if ask.position is not None:
-        values[POSITION] = ask.position
-    if ask.since is not None:
-        values[SINCE] = _said(ask.since, form)
-    return values
-
-
-def _said(moment: datetime, form: WindowFormat, *, up: bool = False) -> str:
-    unit = timedelta(milliseconds=1) if form == "epoch_ms" else timedelta(seconds=1)
-    since = moment - _EPOCH
-    units = -(-since // unit) if up else since // unit
-    written = _WRITTEN.get(form)
-    return (_EPOCH + units * unit).strftime(written) if written else str(units)
+def _ends(reply: Reply) -> None:
+    """Raises `StopStream` for an answer of which nobody could see that lines are missing: it ends
+    where the connection does (RFC 9112 section 6.3)."""
+    if not {"content-length", "transfer-encoding"} & {name.lower() for name in reply.headers}:
+        raise StopStream(
+            "the answer tells neither its length nor its end: lines that are cut off would not be "
+            "missed"
+        )
 
 
 def _crossed(names: Iterable[str | None]) -> str:

@@ -412,6 +412,23 @@ def test_a_mistake_is_shown_with_its_line(
     assert found == [f"defs.yaml:{line}: {message}" for line, message in expected]
 
 
+def test_a_record_has_no_address_over_graphql(tmp_path: Path) -> None:
+    """So none is fetched by its key."""
+    query = "query ($after: String) { buyers(after: $after) { pageInfo { hasNextPage endCursor } edges { node { id } } } }"
+    text = changed(
+        ("    transport: {type: rest", "    transport: {type: graphql"),
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            f'{{query: "{query}", records: data.buyers, paging: {{type: relay}}}}\n'
+            '        one: {path: "/buyers/{key}"}',
+        ),
+    )
+    assert said(write(tmp_path / "florist", text)) == [
+        "defs.yaml:12: a request over the transport graphql has a `query`",
+        "defs.yaml:20: `one` is fetched at an address of its own, which GraphQL has not",
+    ]
+
+
 def test_decisions_about_missing_values(tmp_path: Path) -> None:
     """Each that a column cannot have, at its own line, and all of them at once."""
     decided = """\

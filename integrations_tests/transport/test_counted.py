@@ -1,13 +1,15 @@
 """Lists that are paged by number, by offset or by a token in a header, from end to end: whatever the
 source does, each record comes once, or the pull says what it could not read."""
 
+import gzip
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from integrations.errors import RetryLater, StopStream
+from integrations.errors import PositionGone, RetryLater, StopStream
+from integrations.transport import Ask
 from integrations.transport.rest_request import RestRequest
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 from integrations_tests.transport.pulling import page, pull, texts
@@ -232,6 +234,33 @@ def test_an_answer_that_says_it_is_partial(
             numbers(web, time_, single, partial="partial")
 
 
+@pytest.mark.parametrize("change", [{"records": ""}, {"records": "", "format": "ndjson"}])
+def test_a_mark_has_its_place_beside_the_records(change: dict[str, Any]) -> None:
+    """Where there is nothing beside them, it could never be found."""
+    request = {"path": "/v1", "records": "data", "partial": "p", "paging": {"type": "single"}}
+    with pytest.raises(ValidationError, match="partial is a place beside the records"):
+        RestRequest.model_validate(request | change)
+
+
+def test_a_token_that_the_source_forgot_is_not_the_position(web: Web, time_: Time) -> None:
+    """Who is told that the position is gone would read from the start again."""
+    request = {
+        "path": "/v1/things",
+        "records": "data",
+        "params": {"after": "{position}"},
+        "paging": {"type": "header_token", "next": "X-Next", "param": "token", "alone": True},
+    }
+    first = page(1)
+    first.headers["X-Next"] = "t"
+    web.answers = [first, Say(status=404)]
+    with pytest.raises(StopStream) as caught:
+        pull(web, time_, request, Ask(position="p"))
+    assert type(caught.value) is StopStream
+    web.answers = [Say(status=404)]
+    with pytest.raises(PositionGone):
+        pull(web, time_, request, Ask(position="p"))
+
+
 def test_a_login_page_is_named(web: Web, time_: Time) -> None:
     """With status 200 it is nothing else that can be read."""
     web.answers = [Say(b"\n <!doctype html><title>Log in</title>")]
@@ -239,6 +268,7 @@ def test_a_login_page_is_named(web: Web, time_: Time) -> None:
         numbers(web, time_, {"type": "single"})
 
 
+LINE = b'{"result":{"id":1}}\n'
 LINES = {
     "path": "/v1/things",
     "format": "ndjson",
@@ -272,6 +302,8 @@ def test_each_line_is_a_record(body: bytes, expected: list[str], web: Web, time_
         (b'{"result":{"id":', "no JSON, or not all of it"),
         (b'{"error":{"message":"shard away"}}', "line 2 of the answer has no 'result'"),
         (b"<html>", "no JSON, or not all of it"),
+        (b'{"result":{"id":2}\n"b":3}', "has 3 lines, and 2 JSON objects"),
+        (b'{"result":{"id":"a\nb"}}', "has 3 lines, and 2 JSON objects"),
     ],
 )
 def test_lines_that_break_off(last: bytes, said: str, web: Web, time_: Time) -> None:
@@ -282,6 +314,26 @@ def test_lines_that_break_off(last: bytes, said: str, web: Web, time_: Time) -> 
     web.answers = [cut]
     with pytest.raises(RetryLater, match=said):
         pull(web, time_, LINES)
+
+
+def test_lines_that_end_with_the_connection(web: Web, time_: Time) -> None:
+    """Would look whole, wherever it broke."""
+    web.answers = [Say(raw=b'HTTP/1.1 200 OK\r\n\r\n{"result":{"id":1}}\n')]
+    with pytest.raises(StopStream, match="neither its length nor its end"):
+        pull(web, time_, LINES)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(LINE * 1_000)[:-9], gzip.compress(LINE) + gzip.compress(LINE)],
+    ids=["cut", "two in a row"],
+)
+def test_packed_lines_that_are_not_all(packed: bytes, web: Web, time_: Time) -> None:
+    """What could be unpacked is whole lines, and not all of them."""
+    headers = {"Content-Encoding": "gzip"}
+    web.answers = [Say(packed, headers=headers), Say(gzip.compress(LINE * 2), headers=headers)]
+    assert texts(pull(web, time_, LINES)) == [['{"id":1}'] * 2]
+    assert len(web.calls) == 2
 
 
 @pytest.mark.parametrize(

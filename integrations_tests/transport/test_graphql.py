@@ -140,6 +140,35 @@ def test_what_would_lose_records_stops_the_stream(
         pulled(web, time_)
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ({"edges": [{"node": {"sku": "a"}}]}, "line_items has no pageInfo"),
+        ({"edges": [], "pageInfo": {}}, "pageInfo of line_items has another shape"),
+        (
+            {"edges": None, "pageInfo": {"hasNextPage": True, "endCursor": "c"}},
+            "edges of line_items",
+        ),
+        ({"edges": [], "pageInfo": {"hasNextPage": True}}, "gives no endCursor"),
+    ],
+)
+def test_a_connection_that_does_not_say_whether_it_is_cut(
+    lines: dict[str, Any], said: str, web: Web, time_: Time
+) -> None:
+    """What the document asks for, a server may leave out."""
+    web.answers = [orders([{"id": "1", "line_items": lines}])]
+    with pytest.raises(StopStream, match=said):
+        pulled(web, time_)
+
+
+def test_records_that_are_not_cut_stay_as_they_are(web: Web, time_: Time) -> None:
+    """Also those that have no such connection."""
+    whole = [order("1", "ab"), {"id": "2", "line_items": None}, {"id": "3"}]
+    web.answers = [orders(whole)]
+    assert pulled(web, time_) == whole
+    assert len(web.calls) == 1
+
+
 def error(message: str = "no", **rest: Any) -> dict[str, Any]:
     return {"errors": [{"message": message, **rest}]}
 
@@ -185,6 +214,7 @@ REFUSED: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("no pageInfo", lambda r: r | {"query": QUERY.replace(INFO, "", 1)}, "nobody sees that it is cut"),
     ("a nested one without pageInfo", lambda r: r | {"query": QUERY.replace(f"line_items(first: 2) {{ {INFO}", "line_items(first: 2) {")}, "line_items in the query should ask for pageInfo"),
     ("a nested one that is not read on", lambda r: r | {"nested": {}}, "line_items may be cut"),
+    ("slots of a window and of a cursor", lambda r: r | {"variables": {"since": "{window.start}{position}"}}, "a window and for a cursor"),
     ("a nested place that is none", lambda r: r | {"nested": NESTED | {"others": NESTED["line_items"]}}, "no connection others"),
 ]  # fmt: skip
 

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
+from httpx._transports import default
 
 from integrations.auth import Auth
 from integrations.auth.static import ApiKey, Basic, NoAuth
@@ -384,6 +386,17 @@ def every_exception() -> set[type[Exception]]:
 def test_the_table_has_every_exception_of_httpx() -> None:
     """A new version with a new exception fails here, not at night."""
     assert set(EXCEPTIONS) == every_exception()
+
+
+def test_nothing_of_what_lies_below_httpx_comes_through_as_it_is() -> None:
+    """All of httpcore's is made one of httpx's, but for what its own pool raises and catches."""
+    known = tuple(default._load_httpcore_exceptions())
+    below = {
+        name
+        for name, kind in vars(httpcore).items()
+        if inspect.isclass(kind) and issubclass(kind, BaseException) and not issubclass(kind, known)
+    }
+    assert below == {"ConnectionNotAvailable"}
 
 
 def made(kind: type[Exception]) -> Exception:
