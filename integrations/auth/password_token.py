@@ -18,6 +18,7 @@ Flow = Generator[Request | Post, Response, Secret | None]
 """Gives the token; None where the last answer is a refusal that the transport has words for."""
 _TOKEN, _REFRESH = "access_token", "refresh_token"
 _PASSING = frozenset({408, 425, 429})
+_REFUSED = frozenset({400, 401, 403})
 
 
 class PasswordToken(BaseModel):
@@ -25,7 +26,8 @@ class PasswordToken(BaseModel):
 
     `login` is the path that takes `{"username", "password"}` and answers `{"access_token"}`. With
     `refresh`, the path that takes the `{"refresh_token"}` that came along, no password is sent for
-    another token. A call that is answered 401 is made once more, with a new token.
+    another token, unless that is refused. A call that is answered 401 is made once more, with a new
+    token.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,12 +72,16 @@ class PasswordToken(BaseModel):
         known = memory.held.get(_REFRESH)
         if self.refresh is None or known is None:
             return (yield from self._bought(secrets, memory))
-        return (yield from _asked(Post(self.refresh, {_REFRESH: known}), memory))
+        response = yield Post(self.refresh, {_REFRESH: known})
+        if response.status_code in _REFUSED:  # it is too old: the password is still there
+            del memory.held[_REFRESH]
+            return (yield from self._bought(secrets, memory))
+        return _taken(response, self.refresh, memory)
 
     def _bought(self, secrets: Mapping[str, Secret], memory: Memory) -> Flow:
         pair = {"username": self.username, "password": self.password}
         body = {field: _sendable(name, secrets) for field, name in pair.items()}
-        return (yield from _asked(Post(self.login, body), memory))
+        return _taken((yield Post(self.login, body)), self.login, memory)
 
 
 def _sendable(name: str, secrets: Mapping[str, Secret]) -> Secret:
@@ -88,9 +94,9 @@ def _sendable(name: str, secrets: Mapping[str, Secret]) -> Secret:
     return secrets[name]
 
 
-def _asked(post: Post, memory: Memory) -> Flow:
-    response = yield post
-    status, what = response.status_code, f"the login at {post.path} was answered"
+def _taken(response: Response, path: str, memory: Memory) -> Secret | None:
+    """The token of an answer, kept; None for one that the transport has words for."""
+    status, what = response.status_code, f"the login at {path} was answered"
     if status == 401 or status in _PASSING or status >= 500:
         return None
     todo = "Check the name and the password, and the paths in auth_handler."

@@ -108,6 +108,16 @@ def test_two_calls_that_are_refused_together_renew_it_once() -> None:
     assert request.headers["Authorization"] == "Bearer bbbbbb"
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_refresh_that_is_refused_leads_back_to_the_password(status: int) -> None:
+    """It may be too old, or used by somebody else; it is not sent again."""
+    memory = Memory()
+    sent([token("aaaaaa", "rrrrrr"), Answer()], memory)
+    asked = sent([Answer(401), Answer(status), token("bbbbbb"), Answer()], memory)
+    assert asked[1:3] == [("/refresh", {"refresh_token": "rrrrrr"}), LOGIN]
+    assert "refresh_token" not in memory.held
+
+
 @pytest.mark.parametrize("status", [401, 408, 425, 429, 500, 503])
 def test_some_refusals_of_a_login_are_the_transport_s_to_tell(status: int) -> None:
     """The call itself is not sent; the login's answer stands for it."""
