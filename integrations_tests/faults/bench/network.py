@@ -226,7 +226,7 @@ BODY = (
         {
             "gzip that is none": (_headed("Content-Encoding", "gzip"), NO_ANSWER),
             "gzip that is not said": (proxy.changed(_packed), NO_JSON),
-            "gzip cut short": (proxy.changed(_cut_gzip), NO_JSON),
+            "gzip cut short": (proxy.changed(_cut_gzip), "a compressed body that is cut"),
             "a length too long": (_too_long, NO_ANSWER),
             # By turns no JSON, and what was left of it in the place of the next answer.
             "a length too short": (proxy.changed(_shorter), ""),
