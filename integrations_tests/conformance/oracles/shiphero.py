@@ -16,7 +16,7 @@ LINE = "id sku product_name quantity quantity_shipped price subtotal"
 FIELDS = {
     "orders": "id order_number partner_order_id shop_name fulfillment_status order_date updated_at"
     f" total_price total_tax line_items(first: 100) {{ edges {{ node {{ {LINE} }} }} }}",
-    "shipments": "id created_date address { city zip country }"
+    "shipments": "id order_id created_date address { city zip country }"
     " shipping_labels { id tracking_number carrier shipping_method cost }",
     "returns": "id status reason created_at",
 }
