@@ -5,11 +5,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from integrations_tests.faults.bench.shapes import SHAPES
+
 if TYPE_CHECKING:  # the rig needs what is here
     from integrations_tests.faults.bench.rig import Ran, Rig
 
-Kind = Literal["window", "full", "cursor", "feed"]
+Kind = str
 KINDS: tuple[Kind, ...] = ("window", "full", "cursor", "feed")
+"""The ways in which a stream is read; what is around a sync is planted for each of them."""
+EVERY: tuple[Kind, ...] = (*KINDS, *SHAPES)
+"""And the ways in which a list is cut into pages, for what a network and a source do to pages."""
 
 Fate = Literal["recovered", "red", "healed", "unpromised"]
 """What became of a fault.

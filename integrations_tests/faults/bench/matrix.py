@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from integrations_tests.faults.bench.cases import KINDS, CannotRun, Case, Kind, NotMet
+from integrations_tests.faults.bench.cases import EVERY, KINDS, CannotRun, Case, Kind, NotMet
 from integrations_tests.faults.bench.rig import BESIDE, SELECT, Bench, Originals, Ran, Rig, bench
 
 _SAID = re.compile(r"^(?:failed|blocked|error): (.+)", re.MULTILINE)
@@ -129,7 +129,7 @@ def cells(
     shared, alone, done = _Jobs(), _Jobs(), _Jobs()
     counts = [0, 0]
     for case in cases:
-        for kind in (one for one in KINDS if one in case.kinds and one in [*kinds]):
+        for kind in (one for one in EVERY if one in case.kinds and one in [*kinds]):
             (alone if case.own_server else shared).put((case, kind))
             counts[case.own_server] += 1
     workers = [(shared, lambda on=on: nullcontext(on)) for on in benches]

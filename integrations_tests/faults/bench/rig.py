@@ -28,8 +28,11 @@ from integrations_tests.conftest import make_settings, url_of
 from integrations_tests.faults.bench.cases import Kind
 from integrations_tests.faults.bench.clock import SharedClock
 from integrations_tests.faults.bench.proxy import Proxy
+from integrations_tests.faults.bench.shapes import SHAPES
+from integrations_tests.faults.bench.shelf import connector_of, path_of
 from integrations_tests.faults.bench.sources import (
     DAY,
+    FIRST,
     READ_FIRST,
     SECRET,
     Source,
@@ -47,6 +50,8 @@ SELECT: Mapping[Kind, tuple[str, ...]] = {
     "full": ("stripe/main/customers",),
     "cursor": ("book/main/buyers",),
     "feed": ("stripe/main/events",),
+    **{name: (f"{connector_of(name)}/main/{name}",) for name in SHAPES},
+    FIRST: ("shelf/main", "graph/main"),
 }
 """What is synced."""
 BESIDE: Mapping[Kind, tuple[str, ...]] = {
@@ -54,6 +59,7 @@ BESIDE: Mapping[Kind, tuple[str, ...]] = {
     "full": ("stripe/main/events",),
     "cursor": (),
     "feed": ("stripe/main/charges", "stripe/main/customers"),
+    **dict.fromkeys([*SHAPES, FIRST], ()),
 }
 """What else a user has: the other lane, which may bring right what nobody could see."""
 LISTS: Mapping[Kind, str] = {
@@ -61,6 +67,7 @@ LISTS: Mapping[Kind, str] = {
     "full": "/v1/customers",
     "cursor": "/changes",
     "feed": "/v1/events",
+    **{name: path_of(name) for name in SHAPES},
 }
 """The list that a kind reads page by page."""
 NEWS_AT, LATER_AT = READ_FIRST + DAY, READ_FIRST + 2 * DAY
@@ -252,14 +259,15 @@ class Bench:
     @contextmanager
     def rig(self, kind: Kind) -> Iterator[Rig]:
         """A rig with news. At the end its database and its home are gone."""
+        first = FIRST if kind in SHAPES else kind
         with self.originals.lock:
-            if kind not in self.originals.names:
-                self._prepare(kind)
+            if first not in self.originals.names:
+                self._prepare(first)
             if not self.originals.modules <= self.learned:
                 # What a sync of another bench has imported is worth half of a sync's time here too.
                 self.learned |= self.originals.modules
                 (self.folder / MODULES).write_text(json.dumps(sorted(self.learned)))
-        with self._copied(kind, self.originals.names[kind]) as rig:
+        with self._copied(kind, first) as rig:
             rig.source.begin()
             self.clock.set(NEWS_AT - _BEFORE)
             rig.source.news()
@@ -282,10 +290,10 @@ class Bench:
         originals.names[kind] = name
 
     @contextmanager
-    def _copied(self, kind: Kind, original: str) -> Iterator[Rig]:
-        name = self.originals.database(original)
+    def _copied(self, kind: Kind, first: Kind) -> Iterator[Rig]:
+        name = self.originals.database(self.originals.names[first])
         home = self.folder / name
-        shutil.copytree(self.originals.home(kind), home)
+        shutil.copytree(self.originals.home(first), home)
         try:
             yield self._rig(kind, name, home)
         finally:
@@ -315,7 +323,7 @@ def bench(server: str, folder: Path, *, originals: Originals | None = None) -> I
         clock = SharedClock.at(folder / "clock", READ_FIRST)
         proxy = stack.enter_context(Proxy(stack.enter_context(running(stage)), clock=clock.true))
         write_connectors(folder / "connectors", proxy.url)
-        found = [read_connector(folder / "connectors" / name) for name in ("stripe", "book")]
+        found = [read_connector(one) for one in sorted((folder / "connectors").iterdir())]
         streams = {one.id.stream: one for connector in found for one in connector.streams()}
         warm = stack.enter_context(Warm(folder / "connectors", folder))
         yield Bench(originals, folder, proxy, stage, clock, warm, streams)
