@@ -46,7 +46,7 @@ class Case:
 
     `expect` is the fate, or the fates that are right where chance decides, for all kinds or by
     kind. `why` is for those that are not simply recovered or red: who heals it, or why nobody can.
-    `quoted` must stand in the message of a sync that is red, and `where`, by default the stream.
+    `quoted` must stand in the message of a sync that is red (of all kinds, or by kind), and `where`, by default the stream.
     `own_server`: it hurts PostgreSQL itself, so nobody else may use that.
     """
 
@@ -56,10 +56,14 @@ class Case:
     expect: Fate | tuple[Fate, ...] | Mapping[Kind, Fate]
     kinds: tuple[Kind, ...] = KINDS
     why: str = ""
-    quoted: str = ""
+    quoted: str | Mapping[Kind, str] = ""
     act: Callable[["Rig"], "Ran"] | None = None
     where: str = ""
     own_server: bool = False
+
+    def quotes(self, kind: Kind) -> str:
+        """What a sync of this kind that is red must say."""
+        return self.quoted if isinstance(self.quoted, str) else self.quoted.get(kind, "")
 
     def expected(self, kind: Kind) -> tuple[Fate, ...]:
         """The fates that are right for this kind."""

@@ -1,8 +1,7 @@
 """The faults of the network and of the source: what the proxy does between us and any twin.
 
 *Once* is a fault that passes: it meets two requests from the second page on. *For good* is one that
-stays until it is lifted. What a page leaves out without a sign cannot be seen by anybody who reads
-it; who brings it right, or that nobody does, is said beside each of these.
+stays until it is lifted.
 """
 
 import gzip
@@ -12,40 +11,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import Any
 
 from integrations_tests.faults.bench import pages, proxy
-from integrations_tests.faults.bench.cases import EVERY, KINDS, Case, Fate, Kind, NotMet, Plant
+from integrations_tests.faults.bench.cases import EVERY, KINDS, Case, Kind
+from integrations_tests.faults.bench.often import for_good, once
 from integrations_tests.faults.bench.proxy import Answer, Exchange, Fault
-from integrations_tests.faults.bench.rig import LISTS, Rig
+from integrations_tests.faults.bench.rig import Rig
 from integrations_tests.faults.bench.shapes import SHAPES
+from integrations_tests.faults.bench.untruths import PAGES
 
 HTML = "text/html; charset=utf-8"
 LOGIN = b"<!DOCTYPE html><html><title>Sign in</title><body>Please sign in.</body></html>"
 NO_JSON = "the answer is no JSON"
 NO_ANSWER = "brought no whole answer"
-
-
-def once(fault: Fault, *, times: int = 2) -> Plant:
-    """The fault for so many requests: from the second page on, or for the second page where several
-    are asked for at a time; a list of one page has that."""
-    later: Mapping[str, Any] = {"after": 1}
-    second = dict.fromkeys(SHAPES, {"only": pages.second}) | {"single": {}}
-    return lambda rig: _met(rig, fault, times=times, **second.get(rig.kind, later))
-
-
-def for_good(fault: Fault) -> Plant:
-    """The fault for every page, until it is lifted."""
-    return lambda rig: _met(rig, fault)
-
-
-@contextmanager
-def _met(rig: Rig, fault: Fault, **where: Any) -> Iterator[None]:
-    """A cell whose fault nobody met would show nothing."""
-    with rig.proxy.planted(fault, path=LISTS[rig.kind], **where) as planted:
-        yield
-    if not planted.met:
-        raise NotMet("nobody asked for the page that the fault was planted for")
 
 
 @contextmanager
@@ -275,48 +253,6 @@ BODY = (
 )  # fmt: skip
 
 
-def _all(fate: Fate, full: Fate | None = None, **others: Fate) -> Mapping[Kind, Fate]:
-    """That fate for all, `full` for those that are read in full (by default as all), and others for
-    those that are named."""
-    in_full = {"full", *(name for name, shape in SHAPES.items() if shape.sync == "full")}
-    fates = {kind: (full or fate) if kind in in_full else fate for kind in EVERY}
-    return fates | others
-
-
-def _counted(fate: Fate) -> Mapping[Kind, Fate]:
-    """That fate for the shapes that say how many records or pages there are."""
-    return dict.fromkeys(("pages", "pages_total", "offset_total"), fate)
-
-
-PAGED = tuple(kind for kind in EVERY if kind != "single")
-CIRCLE = "goes in a circle"
-ASCENDING = "not in ascending order"
-NOBODY = (
-    "Nobody can see it: the page is whole and in order. A window's is brought by the feed, a full"
-    " list's by the next reading; of a cursor or a feed it is lost until `sync --full`."
-)
-CUT_OFF = (
-    "The list says that it has ended. A cursor and a feed go on from where it did; a window's rest"
-    " is brought by the feed, and a full list that misses a tenth trips the brake."
-)
-
-PAGES = (
-    Case(name="page 1 for ever", group="pages", kinds=PAGED, plant=for_good(pages.repeat(1)), expect="red", quoted=CIRCLE),
-    Case(name="page 1 once again", group="pages", kinds=PAGED, plant=for_good(pages.repeat(1, 1, 2, 3, 4)), expect="red", quoted=CIRCLE),
-    Case(name="pages 2 and 3 swapped", group="pages", kinds=PAGED, plant=for_good(pages.repeat(1, 3, 2, 3)), expect="red"),
-    Case(name="a page skipped", group="pages", kinds=PAGED, plant=once(pages.skip, times=1), expect=_all("unpromised", "healed", window="healed"), why=NOBODY),
-    Case(name="a record swallowed", group="pages", kinds=EVERY, plant=once(pages.page(pages.swallow_inside), times=1), expect=_all("unpromised", "healed", window="healed"), why=NOBODY),
-    Case(name="the edges of a page swallowed", group="pages", kinds=EVERY, plant=once(pages.page(pages.swallow_edges), times=1), expect=_all("unpromised", "healed", window="healed"), why=NOBODY),
-    Case(name="an empty page with more behind it", group="pages", kinds=PAGED, plant=once(pages.page(pages.empty), times=1), expect=_all("red", cursor="unpromised"), why="A filtered list may have empty pages, so where the next address does not depend on records nobody can see it.", quoted="the page is empty, yet"),
-    Case(name="an end before the end", group="pages", kinds=PAGED, plant=once(pages.page(pages.end_here), times=1), expect=_all("healed", full="red"), why=CUT_OFF),
-    Case(name="nothing at all", group="pages", kinds=EVERY, plant=for_good(pages.page(pages.nothing)), expect=_all("healed", full="red"), why=CUT_OFF),
-    Case(name="records backwards", group="pages", kinds=EVERY, plant=for_good(pages.page(pages.backwards)), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
-    Case(name="one page backwards", group="pages", kinds=EVERY, plant=once(pages.page(pages.backwards), times=1), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
-    Case(name="records twice", group="pages", kinds=EVERY, plant=for_good(pages.page(pages.twice)), expect="recovered"),
-    Case(name="no word of the end", group="pages", kinds=(*KINDS, *(name for name, shape in SHAPES.items() if not shape.blind)), plant=for_good(pages.page(pages.without_end)), expect="red"),
-)  # fmt: skip
-
-
 def away(exchange: Exchange) -> None:
     """A redirect to another host."""
     to = exchange.proxy.elsewhere + exchange.target
@@ -339,7 +275,7 @@ ELSEWHERE = (
     Case(name="a redirect in a circle", group="elsewhere", plant=for_good(round_), expect="red", quoted="was redirected more than 5 times"),
     Case(name="a redirect to itself, once", group="elsewhere", plant=once(round_), expect="recovered"),
     *passing("elsewhere", {"a redirect to nowhere": (nowhere, NO_ANSWER)}),
-    Case(name="a next page at another host", group="elsewhere", kinds=("cursor", "link_header", "next_url"), plant=once(pages.elsewhere, times=1), expect=_all("red", next_url="recovered"), quoted=ORIGIN),
+    Case(name="a next page at another host", group="elsewhere", kinds=("cursor", "link_header", "next_url"), plant=once(pages.elsewhere, times=1), expect={"cursor": "red", "link_header": "red", "next_url": "recovered"}, quoted=ORIGIN),
 )  # fmt: skip
 
 CASES: tuple[Case, ...] = (

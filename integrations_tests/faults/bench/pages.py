@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from integrations_tests.faults.bench.proxy import Answer, Asked, Exchange, Fault
 from integrations_tests.faults.bench.shapes import SHAPES, SIZE, Part, Word
 from integrations_tests.faults.bench.shelf import PART, asking, packed, start_of, unpacked
+from integrations_tests.faults.bench.wire import Gone
 
 Records = list[Any]
 
@@ -65,7 +66,7 @@ class Listed:
         return Asked(f"{asked.path}?{urlencode(params)}")
 
     def wire(self) -> bytes:
-        return replace(self.answer, body=json.dumps(self.body).encode()).wire()
+        return replace(self.answer, body=_dumped(self.body)).wire()
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,23 @@ class Shaped:
         said = {name.lower() for name in SHAPES[self.name].says(self.part).headers}
         kept = [one for one in self.answer.headers if one[0].lower() not in {*said, PART}]
         headers = (*kept, *self.word.headers.items())
-        body = json.dumps(packed(self.name, self.records, self.word)).encode()
+        body = _dumped(packed(self.name, self.records, self.word))
         return replace(self.answer, headers=headers, body=body).wire()
 
 
 Page = Listed | Shaped
 
 
+def _dumped(body: Any) -> bytes:
+    """As the sources write it: a page that comes again is the same, byte by byte."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _page(exchange: Exchange, asked: Asked | None = None) -> Page:
+    """Raises `Gone` for an answer that is no page: then the cell is over."""
     answer = exchange.ask(asked)
+    if answer.status != 200:
+        raise Gone
     return (Shaped if PART in dict(answer.headers) else Listed).of(answer)
 
 
@@ -134,7 +143,7 @@ def repeat(*pages: int) -> Fault:
 
     def fault(exchange: Exchange) -> None:
         before = [one for one in exchange.proxy.asked if one.path == exchange.path]
-        asked, count = before[0], len(before)
+        asked, count = next(iter(before), exchange.asked), len(before)
         if isinstance(_page(exchange, asked), Shaped):
             count = start_of(exchange.asked) // SIZE + 1
         for _ in range(1, pages[min(count, len(pages)) - 1]):
@@ -144,6 +153,14 @@ def repeat(*pages: int) -> Fault:
         exchange.send(_page(exchange, asked).wire())
 
     return fault
+
+
+def swapped(exchange: Exchange) -> None:
+    """Page 3 of one of the shelf's lists in the place of page 2, and the other way round; each says
+    of the next page what it always says."""
+    start = start_of(exchange.asked)
+    other = {SIZE: 2 * SIZE, 2 * SIZE: SIZE}.get(start)
+    exchange.send(_page(exchange, None if other is None else asking(exchange.asked, other)).wire())
 
 
 def second(asked: Asked) -> bool:

@@ -32,7 +32,6 @@ from integrations_tests.faults.bench.shapes import SHAPES
 from integrations_tests.faults.bench.shelf import connector_of, path_of
 from integrations_tests.faults.bench.sources import (
     DAY,
-    FIRST,
     READ_FIRST,
     SECRET,
     Source,
@@ -51,7 +50,6 @@ SELECT: Mapping[Kind, tuple[str, ...]] = {
     "cursor": ("book/main/buyers",),
     "feed": ("stripe/main/events",),
     **{name: (f"{connector_of(name)}/main/{name}",) for name in SHAPES},
-    FIRST: ("shelf/main", "graph/main"),
 }
 """What is synced."""
 BESIDE: Mapping[Kind, tuple[str, ...]] = {
@@ -59,7 +57,7 @@ BESIDE: Mapping[Kind, tuple[str, ...]] = {
     "full": ("stripe/main/events",),
     "cursor": (),
     "feed": ("stripe/main/charges", "stripe/main/customers"),
-    **dict.fromkeys([*SHAPES, FIRST], ()),
+    **dict.fromkeys(SHAPES, ()),
 }
 """What else a user has: the other lane, which may bring right what nobody could see."""
 LISTS: Mapping[Kind, str] = {
@@ -259,15 +257,14 @@ class Bench:
     @contextmanager
     def rig(self, kind: Kind) -> Iterator[Rig]:
         """A rig with news. At the end its database and its home are gone."""
-        first = FIRST if kind in SHAPES else kind
         with self.originals.lock:
-            if first not in self.originals.names:
-                self._prepare(first)
+            if kind not in self.originals.names:
+                self._prepare(kind)
             if not self.originals.modules <= self.learned:
                 # What a sync of another bench has imported is worth half of a sync's time here too.
                 self.learned |= self.originals.modules
                 (self.folder / MODULES).write_text(json.dumps(sorted(self.learned)))
-        with self._copied(kind, first) as rig:
+        with self._copied(kind, self.originals.names[kind]) as rig:
             rig.source.begin()
             self.clock.set(NEWS_AT - _BEFORE)
             rig.source.news()
@@ -290,10 +287,10 @@ class Bench:
         originals.names[kind] = name
 
     @contextmanager
-    def _copied(self, kind: Kind, first: Kind) -> Iterator[Rig]:
-        name = self.originals.database(self.originals.names[first])
+    def _copied(self, kind: Kind, original: str) -> Iterator[Rig]:
+        name = self.originals.database(original)
         home = self.folder / name
-        shutil.copytree(self.originals.home(first), home)
+        shutil.copytree(self.originals.home(kind), home)
         try:
             yield self._rig(kind, name, home)
         finally:

@@ -1,5 +1,5 @@
-"""The source of the shapes: one list, ordered by when its records last changed, that it gives in
-every way there is; and the connectors that read it."""
+"""The source of the shapes: one list that it gives in every way there is; and the connectors that
+read it."""
 
 import json
 from collections.abc import Mapping
@@ -134,34 +134,29 @@ def unpacked(name: str, body: dict[str, Any]) -> Records:
 
 
 class Shelf:
-    """A source whose records move to the end of its list when they change. `kind` is the shape
-    whose truth is asked for, "" for all of them."""
+    """A source whose list only grows, so that a record's number tells its place."""
 
     def __init__(self, kind: str) -> None:
         self.app: ASGIApp = self._answer
         self.key = f"shelf_{token_hex(24)}"
-        self._names = (kind,) if kind else tuple(SHAPES)
-        self._written = 0
+        self._kind = kind
         self._records: dict[str, dict[str, Any]] = {}
 
     def truth(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-        return {name: dict(self._records) for name in self._names}
+        return {self._kind: dict(self._records)}
 
     def begin(self) -> None:
         self._write(*(f"b{number}" for number in range(4)))
 
     def news(self) -> None:
-        self._write("b0", "b1", *(f"n{number}" for number in range(20)))
+        self._write(*(f"n{number}" for number in range(22)))
 
     def later(self) -> None:
-        self._write("b2", "z0")
+        self._write("z0", "z1")
 
     def _write(self, *ids: str) -> None:
-        for ident in ids:
-            self._written += 1
-            self._records.pop(ident, None)
-            name = f"{ident} in {self._written}"
-            self._records[ident] = {"seq": STEP * self._written, "id": ident, "name": name}
+        for seq, ident in enumerate(ids, len(self._records) + 1):
+            self._records[ident] = {"seq": STEP * seq, "id": ident, "name": f"{ident}, {seq}"}
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

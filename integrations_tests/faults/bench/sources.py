@@ -29,8 +29,6 @@ READ_FIRST = EPOCH + DAY + timedelta(minutes=10)
 """When all is read for the first time, then a day later, and again: each time one window more has
 passed, and everything else is due."""
 PAGE = 5
-FIRST = "shapes"
-"""The kind of what is read for the first time once for all shapes."""
 SECRET = "BENCH_API_KEY"
 """The environment variable that the connectors find their key in."""
 
@@ -198,6 +196,6 @@ class Book:
 
 def source(kind: Kind, clock: Callable[[], datetime]) -> Source:
     """A new source, in which nothing has happened."""
-    if kind in SHAPES or kind == FIRST:
-        return Shelf("" if kind == FIRST else kind)
+    if kind in SHAPES:
+        return Shelf(kind)
     return Book() if kind == "cursor" else Shop(kind, clock)
