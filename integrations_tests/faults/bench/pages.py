@@ -100,6 +100,14 @@ class Shaped:
     def endless(self) -> Self:
         return replace(self, word=SHAPES[self.name].garbled)
 
+    def looping(self) -> Self:
+        """The page, naming itself as the next one."""
+        spelled = SHAPES[self.name].place.spelled
+        token, address = spelled(self.part.start), self.part.onward[1]
+        address = address.replace(str(self.part.onward[0]), str(token))
+        word = SHAPES[self.name].says(replace(self.part, onward=(token, address)))
+        return replace(self, word=word)
+
     def following(self, asked: Asked) -> Asked | None:
         return asking(asked, self.part.stop) if self.part.more else None
 
@@ -208,6 +216,11 @@ def backwards(one: Page) -> Page:
 def twice(one: Page) -> Page:
     """Each record twice."""
     return one.having([record for record in one.records for _ in range(2)])
+
+
+def itself(one: Shaped) -> Shaped:
+    """A page that names itself as the next one."""
+    return one.looping()
 
 
 def without_end(one: Page) -> Page:

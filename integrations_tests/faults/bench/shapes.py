@@ -69,6 +69,12 @@ class Shape:
         return self.garbled == Word()
 
     @property
+    def names(self) -> bool:
+        """Whether an answer names the next page, by a token or an address."""
+        one, other = (self.says(Part(0, SIZE, 2 * SIZE, (word, word))) for word in "ab")
+        return one != other
+
+    @property
     def graphql(self) -> bool:
         return self.way in ("relay", "listed")
 

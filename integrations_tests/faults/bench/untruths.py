@@ -16,6 +16,7 @@ _TOTALS = ("pages_total", "offset_total")
 """The shapes that say how many records there are: each page must then have its share."""
 _COUNTED = ("page_number", "pages", "offset", "offset_variables", *_TOTALS)
 """Those that ask for pages by their place in the list, whatever came before."""
+_NAMED = tuple(name for name, shape in SHAPES.items() if shape.names)
 _PAGED = tuple(kind for kind in EVERY if kind != "single")
 _TOLD = (*KINDS, *(name for name, shape in SHAPES.items() if not shape.blind))
 """The kinds of which an answer says whether it is the last."""
@@ -55,6 +56,7 @@ COUNTS = "Who asks for what follows as many records as came has then passed over
 PAGES = (
     Case(name="page 1 for ever", group="pages", kinds=_PAGED, plant=for_good(pages.repeat(1)), expect="red", quoted=CIRCLE),
     Case(name="page 1 once again", group="pages", kinds=_PAGED, plant=for_good(pages.repeat(1, 1, 2, 3, 4)), expect="red", quoted=CIRCLE),
+    Case(name="a page that names itself as the next", group="pages", kinds=_NAMED, plant=once(pages.page(pages.itself), times=1), expect="red", quoted=CIRCLE),
     Case(name="pages 2 and 3 swapped", group="pages", kinds=_PAGED, plant=for_good(pages.repeat(1, 3, 2, 3)), expect="red"),
     Case(
         name="pages 2 and 3 in each other's place", group="pages", kinds=tuple(name for name in SHAPES if name != "single"), plant=for_good(pages.swapped), why=NOBODY,
