@@ -188,10 +188,12 @@ class CircuitGuard:
     def _open(self, endpoint: str, circuit: Circuit) -> CircuitOpen:
         assert circuit.until is not None, "else it may be asked"
         until = max(circuit.until, circuit.probe_until or circuit.until)
-        tried = " (another call is trying it)" if circuit.probe_until else ""
+        when = f"until {until:%Y-%m-%d %H:%M:%S} UTC"
+        if circuit.probe_until is not None:
+            when = f"while another call tries it, {when} at the latest"
         return CircuitOpen(
-            f"{endpoint} fails again and again, and is left alone until"
-            f" {until:%Y-%m-%d %H:%M:%S} UTC{tried}; the last time: {circuit.why}",
+            f"{endpoint} failed again and again, and is left alone {when}; the last time:"
+            f" {circuit.why}",
             until=until,
             todo="The first run after that tries it; `integrations connections close-circuits"
             f" {self._name}` has it asked at once.",
