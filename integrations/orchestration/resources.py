@@ -46,6 +46,9 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
     `secrets` says where each secret is found (`{"api_key": {"env": "STRIPE_API_KEY"}}`). The
     connection `sandbox` takes its address and its secrets from the twin that runs on this machine,
     whatever is configured, so that no real key can reach a twin and no twin a real table.
+
+    An endpoint that fails as the transport's `breaker` says is left alone by all runs for a while:
+    `integrations status` shows until when, `integrations connections close-circuits` ends it.
     """
 
     connector: str

@@ -73,7 +73,8 @@ class HttpTransport(BaseModel):
 
     `timeout_s` bounds each silence, `answer_s` a whole answer. `concurrency` is how many pages may
     be on their way at a time: that many where pages are asked for by number, one ahead where each
-    names the next, none before it is wanted with 1. `should_retry_header` names a header whose
+    names the next, none before it is wanted with 1. `breaker` says when an endpoint that fails is
+    left alone. `should_retry_header` names a header whose
     `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose value
     helps the vendor to find a failed call in his logs.
     """
