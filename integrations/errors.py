@@ -2,6 +2,7 @@
 
 IntegrationError
 ├── RetryLater         the other side is busy, away or slow: the same call may succeed later
+│   └── CircuitOpen    so often that nobody asks it before a certain time, and waiting here is vain
 ├── StopStream         this stream's answers cannot be trusted or read: it stops, its siblings go on
 │   └── PositionGone   the source no longer knows the position: the stream is read again from a
 │                      moment
@@ -15,6 +16,7 @@ Foreign exceptions are translated once, where they enter, with `from`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class IntegrationError(Exception):
@@ -48,6 +50,15 @@ class RetryLater(IntegrationError):
     ) -> None:
         super().__init__(what, where=where, todo=todo)
         self.retry_after = retry_after
+
+
+class CircuitOpen(RetryLater):
+    """An endpoint is left alone, by all processes, `until` a moment (aware); the call was not made,
+    or was the last one to fail."""
+
+    def __init__(self, what: str, *, until: datetime, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.until = until
 
 
 class StopStream(IntegrationError):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.errors import RetryLater
+from integrations.errors import CircuitOpen, RetryLater
 
 T = TypeVar("T")
 
@@ -52,12 +52,15 @@ class Retry(BaseModel):
         `random` gives a number in [0, 1). `on_retry` hears the error and the seconds before each
         wait; `waited` is what the pull has spent before, and is kept up to date. A `retry_after`
         is waited for exactly, whatever the ceiling; one that the budget cannot pay ends it at
-        once. The last `RetryLater` is raised with the number of attempts.
+        once, and so does a `CircuitOpen`. The last `RetryLater` is raised with the number of
+        attempts.
         """
         waited, here = waited or Waited(), 0.0
         for attempt in itertools.count(1):
             try:
                 return call()
+            except CircuitOpen:
+                raise  # what is left alone is so for longer than is worth a process that waits
             except RetryLater as error:
                 wait, asked = self._wait(error, attempt, random), self._asks(error)
                 spent = here if asked else max(here, waited.seconds)

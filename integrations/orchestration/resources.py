@@ -8,8 +8,8 @@ values are read when a run opens it, and never before.
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +20,14 @@ from pydantic import TypeAdapter
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.sync_handler import AnyTransport
+from integrations.error_handling.circuit_guard import CircuitGuard
+from integrations.error_handling.guard import Guard
 from integrations.errors import IntegrationError
 from integrations.redaction import redact
 from integrations.sandbox.address import twin
 from integrations.secrets import Secret, SecretRef
 from integrations.settings import Settings
-from integrations.storage import clocks
+from integrations.storage import circuits, clocks
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
 from integrations.transport.rest import RestSession
@@ -44,6 +46,9 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
     `secrets` says where each secret is found (`{"api_key": {"env": "STRIPE_API_KEY"}}`). The
     connection `sandbox` takes its address and its secrets from the twin that runs on this machine,
     whatever is configured, so that no real key can reach a twin and no twin a real table.
+
+    An endpoint that fails as the transport's `breaker` says is left alone by all runs for a while:
+    `integrations status` shows until when, `integrations connections close-circuits` ends it.
     """
 
     connector: str
@@ -85,13 +90,29 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         `sleep` waits between two tries of a request. Raises as `open` does.
         """
         held = clocks.held(connection, self.connector, self.connection)
-        connection.rollback()
-        with self.open(offset_s=held, sleep=sleep) as session:
+        with ExitStack() as stack:
+            guards = self._guards(connection, stack)
+            connection.rollback()
+            session = stack.enter_context(self.open(offset_s=held, sleep=sleep, guards=guards))
             try:
                 yield session
             finally:
                 if session.offset_s != held:
                     self._keep(session.offset_s)
+
+    def _guards(self, connection: psycopg.Connection[Any], stack: ExitStack) -> Sequence[Guard]:
+        """What stands around each request, the outermost first; `stack` ends them."""
+        return [stack.enter_context(closing(self._breaker(connection)))]
+
+    def _breaker(self, connection: psycopg.Connection[Any]) -> CircuitGuard:
+        transport = self._transport()
+        return CircuitGuard(
+            transport.breaker,
+            circuits.Circuits(connection, self.connector, self.connection),
+            name=f"{self.connector}/{self.connection}",
+            known=circuits.known(connection, self.connector, self.connection),
+            claim_s=transport.longest_s,
+        )
 
     def _keep(self, offset_s: float) -> None:
         """By a connection of its own: what the session was for may have broken the caller's."""
@@ -104,16 +125,19 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             _log.warning("the source's clock could not be kept: %s", redact(str(error)))
 
     def open(
-        self, *, offset_s: float = 0.0, sleep: Callable[[float], None] = time.sleep
+        self,
+        *,
+        offset_s: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+        guards: Sequence[Guard] = (),
     ) -> RestSession:
         """A session that is logged in; the caller closes it. `offset_s` is by how many seconds
-        the source's clock is known to be ahead of ours.
+        the source's clock is known to be ahead of ours; `guards` stand around each request.
 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
         base_url, secrets = self._account()
-        transport = TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
-        return transport.open(
+        return self._transport().open(
             TypeAdapter(AuthHandler).validate_python(self.auth_handler),
             secrets,
             base_url=base_url,
@@ -121,7 +145,11 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             clock=now,
             sleep=sleep,
             random=random.random,
+            guards=guards,
         )
+
+    def _transport(self) -> AnyTransport:
+        return TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
 
     def _account(self) -> tuple[str, dict[str, Secret]]:
         if self.connection == SANDBOX:

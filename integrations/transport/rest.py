@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
+from integrations.error_handling.breaker import Breaker
 from integrations.error_handling.guard import Guard
 from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopStream
@@ -72,7 +73,8 @@ class HttpTransport(BaseModel):
 
     `timeout_s` bounds each silence, `answer_s` a whole answer. `concurrency` is how many pages may
     be on their way at a time: that many where pages are asked for by number, one ahead where each
-    names the next, none before it is wanted with 1. `should_retry_header` names a header whose
+    names the next, none before it is wanted with 1. `breaker` says when an endpoint that fails is
+    left alone. `should_retry_header` names a header whose
     `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose value
     helps the vendor to find a failed call in his logs.
     """
@@ -84,9 +86,16 @@ class HttpTransport(BaseModel):
     timeout_s: float = Field(default=30.0, gt=0)
     answer_s: float = Field(default=300.0, gt=0)
     retry: Retry = Retry()
+    breaker: Breaker = Breaker()
     concurrency: int = Field(default=4, ge=1, le=16)
     should_retry_header: str | None = None
     request_id_header: str | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """No request takes longer: four silences before its answer (for a connection's turn, to
+        connect, to send and to hear the first of it), the answer, and a silence in that."""
+        return 5 * self.timeout_s + self.answer_s
 
     def open(
         self,

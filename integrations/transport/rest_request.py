@@ -227,6 +227,11 @@ class OneRequest(BaseModel):
     ]
     record: RecordPlace = ""
 
+    @property
+    def asks(self) -> str:
+        """The method and the path."""
+        return f"GET {self.path}"
+
     def call(self, key: str) -> Call:
         """The call for the record, the key percent-encoded whole, its slashes too.
 
@@ -239,7 +244,7 @@ class OneRequest(BaseModel):
             encoded = ""
         if encoded in ("", ".", ".."):
             raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
-        return Call(target=self.path.replace(KEY, encoded), endpoint=f"GET {self.path}")
+        return Call(target=self.path.replace(KEY, encoded), endpoint=self.asks)
 
     def read(self, reply: Reply) -> bytes:
         """The record's bytes as sent. Raises as `record_in` does."""

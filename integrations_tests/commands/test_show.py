@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from integrations.connector_template import loading
 from integrations.connector_template.connector import read_connector
 from integrations.names import StreamId
 from integrations.storage import ledger, positions
+from integrations.storage.circuits import Circuit, Circuits
 from integrations.storage.database import connect
 from integrations.storage.ledger import LedgerEntry, Status
 from integrations.storage.positions import Reached
@@ -97,3 +99,29 @@ def test_a_gap_is_shown_until_it_is_read(told: Told, database: str, tmp_path: Pa
     lines, text = told()
     assert (lines["news"]["status"], lines["news"]["gap"]) == ("never", None)
     assert "gap" not in text
+
+
+def test_an_endpoint_that_is_left_alone(told: Told, database: str) -> None:
+    """Of each stream that has to wait for it: until when, why, and how a person ends it."""
+    assert {line["circuit"] for line in told()[0].values()} == {None}
+    with (
+        closing(connect(database)) as connection,
+        closing(Circuits(connection, "florist", "main")) as circuits,
+    ):
+        shut = Circuit(until=START, cool_s=60, why="GET /buyers answered 503")
+        circuits.change("GET /buyers", lambda *_: shut)
+        circuits.change("GET /orders", lambda *_: replace(shut, until=None))
+    lines, text = told()
+    found = {name: line["circuit"] for name, line in lines.items() if line["circuit"]}
+    assert set(found) == {"buyers"}
+    assert (found["buyers"]["endpoint"], found["buyers"]["why"]) == ("GET /buyers", shut.why)
+    assert f"florist/main/buyers: GET /buyers is left alone until {START:%Y-%m-%d} 00:00:00" in text
+    assert "`integrations connections close-circuits florist/main` has it asked at once" in text
+    close = ["connections", "close-circuits", "florist/main"]
+    said = [CliRunner().invoke(main, close).stdout for _ in range(2)]
+    assert said == [
+        "GET /buyers is asked again by the next run.\n",
+        "Of florist/main nothing was left alone.\n",
+    ]
+    assert {line["circuit"] for line in told()[0].values()} == {None}
+    assert CliRunner().invoke(main, [*close[:2], "florist"]).exit_code == 2

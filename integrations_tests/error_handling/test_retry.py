@@ -3,12 +3,13 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from integrations.error_handling.retry import Retry, Waited
-from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
+from integrations.errors import CircuitOpen, FixConfig, RetryLater, StopConnection, StopStream
 
 
 class Failing:
@@ -130,10 +131,17 @@ def test_no_budget_means_no_second_attempt() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [StopStream("x"), StopConnection("x"), FixConfig("x"), ValueError(), KeyboardInterrupt()],
+    [
+        StopStream("x"),
+        StopConnection("x"),
+        FixConfig("x"),
+        CircuitOpen("x", until=datetime.now(UTC)),
+        ValueError(),
+        KeyboardInterrupt(),
+    ],
 )
 def test_only_retry_later_is_retried(error: BaseException) -> None:
-    """Every other error passes at once, the same object."""
+    """Every other error passes at once, the same object, and so does that nobody may ask."""
     call = Failing(error)  # type: ignore[arg-type]
     with pytest.raises(type(error)) as caught:
         call.run(Retry())

@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from integrations.orchestration import checks, keys
 from integrations.orchestration.code_location import build
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.sandbox.faults import Fault
+from integrations.storage.circuits import Circuit, Circuits
+from integrations.storage.circuits import known as circuits_known
 from integrations.storage.database import connect
 from integrations_tests.orchestration.conftest import (
     CHARGES,
@@ -105,6 +108,29 @@ def test_a_source_that_stays_away_is_not_waited_for_again(
     floor.twin.faults.append(away)
     assert said in failure(floor.run(*charges(), days=FOUR))
     assert [line[2] for line in floor.rows(LEDGER)] == ledger
+
+
+def test_what_is_left_alone_fails_at_once(floor: Floor) -> None:
+    """Without a call, and says until when; what is not tried is told, siblings live on. The first
+    run after that tries it."""
+    minute = timedelta(minutes=1)
+    until = datetime.now(UTC) + minute
+    with closing(floor.connect()) as connection:
+        with closing(Circuits(connection, "stripe", "sandbox")) as circuits:
+            shut = Circuit(until=until, cool_s=60, why="it is down")
+            circuits.change("GET /v1/charges", lambda *_: shut)
+            before = floor.twin.requests
+            said = failure(floor.run(*charges(), days=FOUR))
+            assert floor.twin.requests == before
+            assert "1 of 4 windows failed, 0 are done, 3 were not tried" in said
+            assert f"is left alone until {until:%Y-%m-%d %H:%M:%S} UTC" in said
+            assert floor.run(*keys.trio(CUSTOMERS)).success
+            cooled = replace(shut, until=until - minute)
+            circuits.change("GET /v1/charges", lambda *_: cooled)
+        assert floor.run(*charges(), days=FOUR).success
+        assert circuits_known(connection, "stripe", "sandbox").circuits == {
+            "GET /v1/charges": Circuit()
+        }
 
 
 def lost_while_read(floor: Floor, server: str, *, away: bool) -> Fault:
