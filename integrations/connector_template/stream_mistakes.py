@@ -29,6 +29,7 @@ def stream_mistakes(
             _slots(stream, name),
             _stale(part(stream, "sync"), name, routed=name in routed),
             _absence(stream),
+            _order(stream),
             _kind(stream, transport),
         ):
             for below, message in found:
@@ -85,10 +86,25 @@ def _stale(sync: dict[str, Any], name: str, *, routed: bool) -> Found:
         )
 
 
+def _paging(stream: Any) -> Any:
+    return valid(Paging | GraphqlPaging, part(stream, "request").get("paging"))
+
+
+def _order(stream: Any) -> Found:
+    """Whether a position would be taken from a list in falling order."""
+    paging = _paging(stream)
+    if part(stream, "sync").get("type") == "cursor" and paging is not None and paging.newest_first:
+        at = "newest_first" if paging.type != "id_cursor" else "type"
+        yield (
+            ("request", "paging", at),
+            "the position of a cursor cannot be taken from a list with the newest first: ask for "
+            "it in ascending order",
+        )
+
+
 def _absence(stream: Any) -> Found:
     """Whether a record may be missing from a complete reading though the source holds it."""
-    sync, given = part(stream, "sync"), part(stream, "request").get("paging")
-    paging = valid(Paging | GraphqlPaging, given)
+    sync, paging = part(stream, "sync"), _paging(stream)
     wanted = sync.get("type") == "full" and sync.get("deletes") == "absence"
     if wanted and paging is not None and not paging.immutable:
         yield (

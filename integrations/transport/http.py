@@ -30,6 +30,8 @@ from integrations.transport.source_clock import SourceClock
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
 """Redirects that keep a request's method and body (RFC 9110 section 15.4)."""
+_ANSWERS = frozenset({200})  # 202 and 204 are no whole answers, and 206 is none unasked
+_RANGED = frozenset({206, 416})
 _ZLIB = type(zlib.decompressobj())
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
@@ -44,12 +46,19 @@ class Call:
     itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it.
+    with dots, `filter.offset`, is a place in it. `range` is what of a list is asked for, as the
+    header has it: then 206 is an answer too, and so is 416, that there is no such range.
     """
 
     target: str
     method: Method = "GET"
     params: Params = field(default_factory=dict)
+    range: str | None = None
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """The statuses of answers."""
+        return _ANSWERS if self.range is None else _ANSWERS | _RANGED
 
     def body(self) -> bytes | None:
         """What a POST sends; None for a GET."""
@@ -67,7 +76,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
+    """An answer, with a status that its call takes: `url` is what answered in the end, `body` is
+    decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
     sent.
@@ -77,6 +87,7 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     seen_at: datetime
+    status: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +191,10 @@ class HttpClient:
     def _fetched(self, call: Call, missing: Missing | None) -> Reply:
         body = call.body()
         url = self._inside(self._address(call.target))
-        request = self._built(call.method, url, call.params if body is None else None, body)
+        params = call.params if body is None else None
+        request = self._built(call.method, url, params, body, asked=call.range)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._sent(request, missing)
+            answer = self._sent(request, call.answers, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -193,15 +205,23 @@ class HttpClient:
                 )
             # Built anew, so that it is signed anew and nothing else is carried over.
             onward = self._inside(request.url.join(location), by="a redirect of ")
-            request = self._built(call.method, onward, None, body)
+            request = self._built(call.method, onward, None, body, asked=call.range)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
 
     def _built(
-        self, method: Method, url: httpx.URL, params: Params | None, body: bytes | None
+        self,
+        method: Method,
+        url: httpx.URL,
+        params: Params | None,
+        body: bytes | None,
+        *,
+        asked: str | None = None,
     ) -> httpx.Request:
-        kind = {} if body is None else {"Content-Type": "application/json"}
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if asked is not None:
+            headers["Range"] = asked
         return self._client.build_request(
-            method, url, params=params or None, content=body, headers=kind
+            method, url, params=params or None, content=body, headers=headers
         )
 
     def _posted(self, post: Post) -> httpx.Request:
@@ -210,7 +230,9 @@ class HttpClient:
         url = self._base.copy_with(raw_path=post.path.encode())
         return self._built("POST", url, None, msgspec.json.encode(body))
 
-    def _sent(self, request: httpx.Request, missing: Missing | None) -> Reply | tuple[int, str]:
+    def _sent(
+        self, request: httpx.Request, answers: frozenset[int], missing: Missing | None
+    ) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""
         began = self._source.start()
         with self._exchange(request) as response:
@@ -220,7 +242,7 @@ class HttpClient:
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
-            return self._reply(response, seen_at=seen_at, missing=missing)
+            return self._reply(response, answers, seen_at=seen_at, missing=missing)
 
     def _address(self, target: str) -> httpx.URL:
         whole = "://" in target.partition("?")[0]
@@ -253,9 +275,14 @@ class HttpClient:
             raise translated(error, call=_call(request)) from error
 
     def _reply(
-        self, response: httpx.Response, *, seen_at: datetime, missing: Missing | None
+        self,
+        response: httpx.Response,
+        answers: frozenset[int],
+        *,
+        seen_at: datetime,
+        missing: Missing | None,
     ) -> Reply:
-        if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
+        if response.status_code not in answers:
             raise refused(
                 response,
                 call=self._named(response),
@@ -268,7 +295,7 @@ class HttpClient:
         body = self._body(response)
         if self._check is not None:
             self._check(body, call=self._named(response))
-        return Reply(str(response.url), response.headers, body, seen_at)
+        return Reply(str(response.url), response.headers, body, seen_at, response.status_code)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

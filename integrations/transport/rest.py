@@ -7,8 +7,10 @@ pages is here once, for every kind of paging, with the retry and the guard again
 import itertools
 import logging
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Annotated, Literal, Self, TypeVar
@@ -27,7 +29,7 @@ from integrations.transport.circle import Circle
 from integrations.transport.faults import Missing
 from integrations.transport.http import Call, Check, HttpClient, HttpOptions
 from integrations.transport.listing import Listing, is_credential
-from integrations.transport.paging import known
+from integrations.transport.paging import falls, known
 from integrations.transport.positions import positions
 from integrations.transport.rest_request import OneRequest
 
@@ -35,6 +37,8 @@ T = TypeVar("T")
 Fetched = tuple[Page, Answer]
 """One answer: as what reads records wants it, and as paging does."""
 _log = logging.getLogger(__name__)
+_BEFORE = timedelta(microseconds=1)
+"""The least by which two times differ that are kept."""
 
 _SIGNING = frozenset({"authorization", "proxy-authorization", "cookie"})
 
@@ -174,33 +178,33 @@ class RestSession:
         `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
         when the pages go in a circle.
         """
-        circle, paging = Circle(), request.paging
+        paging, waited = request.paging, Waited()
         standing = positions(paging, ask=ask, place=position)
         first = request.first(ask)
-
-        def numbered(number: int, call: Call) -> Callable[[], Fetched]:
-            circle.asked(call)
-            missing = request.missing(ask, call)
-            return partial(self._page, request, call, missing=missing, number=number)
-
-        ahead, waited = Ahead[Fetched](self._concurrency), Waited()
-        ahead.put(numbered(1, first))
+        ahead = _Onward(
+            lambda call: partial(self._page, request, call, missing=request.missing(ask, call)),
+            most=self._concurrency,
+        )
+        ahead.plan([first])
+        began_at = None
         for number in itertools.count(1):
             if number > 1:  # who wants one page only pays one call
                 ahead.start()
             page, answer = self._retried(ahead.take(), waited=waited)
-            circle.answered(page, answer.content)
+            page = replace(page, number=number)
+            ahead.circle.answered(page, answer.content)
             wanted = known(paging, answer, most=self._concurrency)
-            ahead.keep(len(wanted))
-            for onward in wanted[len(ahead) :]:
-                ahead.put(numbered(number + len(ahead) + 1, request.onward(first, onward)))
-            position = standing.after(answer, last=not ahead)
+            ahead.plan([request.onward(first, onward) for onward in wanted])
+            position = standing.after(answer, last=not wanted)
             if number > 1:
                 ahead.start()
-            # Oldest first: of two events of one second the last one counts.
-            records = page.records[::-1] if paging.newest_first else page.records
-            yield replace(page, records=records, position=position)
-            if not ahead:
+            began_at = began_at or page.seen_at
+            if paging.newest_first:  # of two events of one second the last one counts
+                page = replace(page, records=page.records[::-1])
+            if falls(paging, answer):  # of two versions the one that was said later
+                page = replace(page, seen_at=began_at - (number - 1) * _BEFORE)
+            yield replace(page, position=position)
+            if not wanted:
                 return
 
     def one(self, request: OneRequest, *, key: str, patience_s: float | None = None) -> One | None:
@@ -230,12 +234,10 @@ class RestSession:
             call, sleep=self._sleep, random=self._random, on_retry=_tell, waited=waited
         )
 
-    def _page(
-        self, request: Listing, call: Call, *, missing: Missing | None, number: int
-    ) -> Fetched:
+    def _page(self, request: Listing, call: Call, *, missing: Missing | None) -> Fetched:
         reply = self._http.fetch(call, missing=missing)
         found = request.split(call, reply)
-        return Page(number, found.records, reply.seen_at, len(reply.body)), found.answer
+        return Page(1, found.records, reply.seen_at, len(reply.body)), found.answer
 
     def _one(self, request: OneRequest, call: Call) -> One:
         reply = self._http.fetch(call, missing=Missing(_NoSuchRecord))
@@ -251,6 +253,35 @@ class RestSession:
         place: TracebackType | None,
     ) -> None:
         self._http.close()
+
+
+class _Onward:
+    """The calls of one pull that are known, as far ahead as may be, each made once."""
+
+    def __init__(self, made: Callable[[Call], Callable[[], Fetched]], *, most: int) -> None:
+        self.circle = Circle()
+        self._made, self._ahead = made, Ahead[Fetched](most)
+        self._calls: deque[Call] = deque()
+
+    def plan(self, calls: Sequence[Call]) -> None:
+        """What follows, as it is known now: what was planned otherwise is dropped. Raises
+        `StopStream` for a call that was made before."""
+        pairs = zip(self._calls, calls, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        while len(self._calls) > same:
+            self.circle.forget(self._calls.pop())
+        self._ahead.keep(same)
+        for call in calls[same:]:
+            self.circle.asked(call)
+            self._calls.append(call)
+            self._ahead.put(self._made(call))
+
+    def start(self) -> None:
+        self._ahead.start()
+
+    def take(self) -> Callable[[], Fetched]:
+        self._calls.popleft()
+        return self._ahead.take()
 
 
 class _NoSuchRecord(StopStream):

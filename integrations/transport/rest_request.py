@@ -3,7 +3,7 @@
 Read from a connector's file, so every field refuses what could not work, at load.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
@@ -48,6 +48,7 @@ from integrations.transport.paging import (
     SequenceNumber,
     Single,
 )
+from integrations.transport.ranged import UNSATISFIABLE, Range
 from integrations.transport.slots import KEY, POSITION, WINDOW, filled, slots_in, takes
 
 
@@ -107,6 +108,8 @@ class RestRequest(BaseModel):
         return self
 
     def _can_be_posted(self) -> None:
+        if isinstance(self.paging, Range):
+            raise ValueError("the header Range has a meaning for GET only (RFC 9110 section 14.2)")
         if isinstance(self.paging, NextUrl | LinkHeader) and self.paging.param is None:
             raise ValueError(
                 f"an address does not say what a POST asks for: {self.paging.type} takes the "
@@ -135,18 +138,22 @@ class RestRequest(BaseModel):
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
         path = filled(self.path, values) or self.path
-        return Call(target=path, method=self.method, params=given(self.params, values))
+        asked = self.paging.first() if isinstance(self.paging, Range) else None
+        params = given(self.params, values)
+        return Call(target=path, method=self.method, params=params, range=asked)
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
         if following.url is not None:
             return replace(first, target=following.url, params={})
         before = {} if following.alone else first.params
-        return replace(first, params={**before, **following.params})
+        return replace(first, params={**before, **following.params}, range=following.range)
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does."""
         body, lines = reply.body, 0
+        if reply.status == UNSATISFIABLE:  # its body tells of the error, if of anything
+            return Split([], _answer(call, reply, b"", [], b""))
         if self.format == "ndjson":
             _ends(reply)
             body, lines = lines_joined(body)
@@ -159,7 +166,7 @@ class RestRequest(BaseModel):
         envelope, content = apart(records, text=text)
         if self.partial is not None and plain(value_at(envelope, self.partial)):
             raise RetryLater(f"the answer is not whole: its {self.partial!r} says so")
-        answer = Answer(reply.url, reply.headers, envelope, records, call.params, content)
+        answer = _answer(call, reply, envelope, records, content)
         return Split(as_sent(records, text=text, body=body), answer)
 
     def missing(self, ask: Ask, call: Call) -> Missing | None:
@@ -173,6 +180,25 @@ class RestRequest(BaseModel):
         # A whole address, and a token that stands alone, carry the source's own cursor.
         carried = carriers & call.params.keys()
         return Missing(PositionGone, params=frozenset(carried)) if carried else None
+
+
+def _answer(
+    call: Call,
+    reply: Reply,
+    envelope: bytes,
+    records: Sequence[msgspec.Raw],
+    content: bytes | memoryview,
+) -> Answer:
+    return Answer(
+        reply.url,
+        reply.headers,
+        envelope,
+        records,
+        call.params,
+        content,
+        range=call.range,
+        status=reply.status,
+    )
 
 
 def _ends(reply: Reply) -> None:
@@ -196,7 +222,7 @@ def _own_param(paging: Paging) -> str | None:
     match paging:
         case IdCursor():
             return paging.older
-        case LastId() | Single():
+        case LastId() | Single() | Range():
             return None
     return paging.param
 
@@ -210,7 +236,11 @@ def _reads_body(paging: Paging) -> bool:
             return paging.total is not None
         case SequenceNumber():
             return paging.highest is not None
-    return isinstance(paging, LastId | IdCursor | BodyToken | NextUrl)
+        case LastId() | IdCursor():
+            return paging.more is not None
+        case Single():
+            return paging.total is not None
+    return isinstance(paging, BodyToken | NextUrl)
 
 
 class OneRequest(BaseModel):

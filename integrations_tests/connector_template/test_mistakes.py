@@ -134,10 +134,31 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'id_cursor', 'page_number', 'offset', 'sequence', 'body_token', 'header_token', "
-                "'next_url', 'link_header', 'single', not 'pages'",
+                "'id_cursor', 'page_number', 'offset', 'range', 'sequence', 'body_token', "
+                "'header_token', 'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
+    ),
+    "a cursor over a list with the newest first": (
+        (
+            "{type: full}\n        request: {path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            '{type: cursor, position: at}\n        request: {path: /buyers, params: {after: "{position}"}, '
+            "records: items, paging: {type: next_url, next: next, newest_first: true}}",
+        ),
+        [
+            (
+                19,
+                "the position of a cursor cannot be taken from a list with the newest first: ask "
+                "for it in ascending order",
+            )
+        ],
+    ),
+    "a range of no size": (
+        (
+            "paging: {type: next_url, next: next}}\n  transformer",
+            "paging: {type: range}}\n  transformer",
+        ),
+        [(19, "`sync_handler.streams.buyers.request.paging.size` is missing")],
     ),
     "a request of another transport": (
         ("    transport: {type: rest", "    transport: {type: graphql"),

@@ -25,8 +25,8 @@ PLANTS = (
         "a row dropped between pages",
         "the first record of each following page is skipped",
         "transport/rest.py",
-        "yield replace(page, records=records, position=position)",
-        "yield replace(page, records=records[number > 1 :], position=position)",
+        "yield replace(page, position=position)",
+        "yield replace(page, records=page.records[number > 1 :], position=position)",
         "transport/test_rest.py::test_a_list_by_last_id_is_read_to_its_end",
     ),
     Plant(
