@@ -285,7 +285,9 @@ class HttpClient:
         if response.status_code not in answers:
             raise refused(
                 response,
-                call=self._named(response),
+                call=_call(response.request)
+                if missing is not None and missing.brief
+                else self._named(response),
                 body=self._error_body(response),
                 now=self._clock(),
                 secret_names=self._auth.secret_names(),

@@ -109,10 +109,10 @@ def values_of(ask: Ask, form: WindowFormat, *, slots: frozenset[str], asks: str)
     Raises `FixConfig` for a window without which a slot would be empty, and for a position that no
     slot would tell the source. `asks` names the request.
     """
-    values = {}
+    values = dict(ask.parent)
     if ask.window is not None:
         bounds = _said(ask.window.start, form), _said(ask.window.end, form, up=True)
-        values = dict(zip(WINDOW, bounds, strict=True))
+        values |= dict(zip(WINDOW, bounds, strict=True))
     if ask.position is not None:
         values[POSITION] = ask.position
     if ask.since is not None:
