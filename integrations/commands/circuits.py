@@ -17,7 +17,6 @@ from integrations.redaction import redact
 from integrations.settings import Settings
 from integrations.storage import circuits
 from integrations.storage.store import open_store
-from integrations.transport.graphql_request import GraphqlRequest
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,7 @@ def _endpoints(reader: BoundStream | BoundFeed) -> Iterator[str]:
     stream = reader.stream
     if stream.one is not None:
         yield stream.one.asks
-    if isinstance(stream.request, GraphqlRequest):
-        yield from (nested.connection for nested in stream.request.nested.values())
-    yield stream.request.asks
+    yield from stream.request.endpoints
 
 
 def close(name: str) -> int:

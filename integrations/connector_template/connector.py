@@ -127,7 +127,8 @@ class Connector:
             for name, stream in self.config.sync_handler.streams.items():
                 if isinstance(stream, Stream):
                     id_, mapping = StreamId(self.name, connection, name), self.mappings[name]
-                    alone = BoundStream(id_, self.config, account, stream, mapping, self.folder)
+                    whole = self.config.sync_handler.bound(stream)
+                    alone = BoundStream(id_, self.config, account, whole, mapping, self.folder)
                     yield from replace(alone, children=tuple(self._children(alone))).family
 
     def _children(self, parent: BoundStream) -> Iterator[BoundStream]:

@@ -40,10 +40,25 @@ class Missing:
 
     So say 404 and 410 (RFC 9110), and a 400 with the code `resource_missing`, which Stripe uses for
     a parameter: one of `params`, or else it is another mistake.
+
+    `statuses` are those that say so. With `brief` the error says which call was answered how and no
+    more, so that it is the same each time; and a page in HTML says it too.
     """
 
     error: type[StopStream]
     params: frozenset[str] = frozenset()
+    statuses: frozenset[int] = _MISSING
+    brief: bool = False
+
+
+class Untold(StopStream):
+    """The source does not tell this of one of many records; the others may go on."""
+
+
+UNTOLD = Missing(Untold, brief=True)
+"""For one record of a list."""
+UNTOLD_LIST = Missing(Untold, statuses=_MISSING | {403}, brief=True)
+"""For one list of many: who may not read it may perhaps read the others."""
 
 
 def translated(error: Exception, *, call: str) -> IntegrationError:
@@ -88,24 +103,27 @@ def refused(
     if status == 401:
         named = ", ".join(sorted(secret_names)) or "none is configured"
         return StopConnection(what, todo=f"Check the credential (its secrets: {named}).")
+    if missing is not None and _says_missing(response, body, missing):
+        return missing.error(f"{call} answered {status}" if missing.brief else what)
     if status == 403:
         return StopStream(what, todo="Give the credential the permission to read this.")
-    if missing is not None and _says_missing(response, body, missing.params):
-        return missing.error(what)
     return StopStream(what)
 
 
-def _says_missing(response: httpx.Response, body: bytes, params: frozenset[str]) -> bool:
+def _says_missing(response: httpx.Response, body: bytes, missing: Missing) -> bool:
     """Whether an answer says that what was asked for does not exist.
 
     A page in HTML is not the API's word: a proxy or a wrong address says 404 so.
     """
+    if missing.brief:
+        return response.status_code in missing.statuses
     if "html" in response.headers.get("content-type", "").lower():
         return False
+    params = missing.params
     code, param = _complaint(body)
     if param and params and param not in params:
         return False
-    return response.status_code in _MISSING or (
+    return response.status_code in missing.statuses or (
         response.status_code == 400 and bool(params) and code == "resource_missing"
     )
 

@@ -177,6 +177,11 @@ class GraphqlRequest(BaseModel):
         return self.records
 
     @property
+    def endpoints(self) -> Sequence[str]:
+        """Those of its nested connections, and its own."""
+        return [*(nested.connection for nested in self.nested.values()), self.asks]
+
+    @property
     def _slots(self) -> frozenset[str]:
         return slots_in(self.variables.values())
 

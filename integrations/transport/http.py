@@ -31,6 +31,8 @@ from integrations.transport.source_clock import Began, SourceClock
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
 """Redirects that keep a request's method and body (RFC 9110 section 15.4)."""
+_ANSWERS = frozenset({200})  # 202 and 204 are no whole answers, and 206 is none unasked
+_RANGED = frozenset({206, 416})
 _ZLIB = type(zlib.decompressobj())
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
@@ -45,14 +47,21 @@ class Call:
     itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
-    `Exchange`.
+    with dots, `filter.offset`, is a place in it. `range` is what of a list is asked for, as the
+    header has it: then 206 is an answer too, and so is 416, that there is no such range. `endpoint`
+    is what guards know it by: see `Exchange`.
     """
 
     target: str
     endpoint: str = ""
     method: Method = "GET"
     params: Params = field(default_factory=dict)
+    range: str | None = None
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """The statuses of answers."""
+        return _ANSWERS if self.range is None else _ANSWERS | _RANGED
 
     def body(self) -> bytes | None:
         """What a POST sends; None for a GET."""
@@ -70,7 +79,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
+    """An answer, with a status that its call takes: `url` is what answered in the end, `body` is
+    decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
     sent.
@@ -80,6 +90,7 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     seen_at: datetime
+    status: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +196,10 @@ class HttpClient:
     def _fetched(self, call: Call, missing: Missing | None) -> Reply:
         body = call.body()
         url = self._inside(self._address(call.target))
-        request = self._built(call.method, url, call.params if body is None else None, body)
+        params = call.params if body is None else None
+        request = self._built(call.method, url, params, body, asked=call.range)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._sent(request, call.endpoint, missing)
+            answer = self._sent(request, call, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -198,15 +210,23 @@ class HttpClient:
                 )
             # Built anew, so that it is signed anew and nothing else is carried over.
             onward = self._inside(request.url.join(location), by="a redirect of ")
-            request = self._built(call.method, onward, None, body)
+            request = self._built(call.method, onward, None, body, asked=call.range)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
 
     def _built(
-        self, method: Method, url: httpx.URL, params: Params | None, body: bytes | None
+        self,
+        method: Method,
+        url: httpx.URL,
+        params: Params | None,
+        body: bytes | None,
+        *,
+        asked: str | None = None,
     ) -> httpx.Request:
-        kind = {} if body is None else {"Content-Type": "application/json"}
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if asked is not None:
+            headers["Range"] = asked
         return self._client.build_request(
-            method, url, params=params or None, content=body, headers=kind
+            method, url, params=params or None, content=body, headers=headers
         )
 
     def _posted(self, post: Post) -> httpx.Request:
@@ -216,10 +236,10 @@ class HttpClient:
         return self._built("POST", url, None, msgspec.json.encode(body))
 
     def _sent(
-        self, request: httpx.Request, endpoint: str, missing: Missing | None
+        self, request: httpx.Request, call: Call, missing: Missing | None
     ) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""
-        with self._guarded(endpoint) as exchange, self._exchange(request) as (began, response):
+        with self._guarded(call.endpoint) as exchange, self._exchange(request) as (began, response):
             status, headers = response.status_code, response.headers
             exchange.status, exchange.headers = status, headers
             with self._lock:
@@ -227,7 +247,7 @@ class HttpClient:
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
-            return self._reply(response, exchange, seen_at=seen_at, missing=missing)
+            return self._reply(response, call, exchange, seen_at=seen_at, missing=missing)
 
     @contextmanager
     def _guarded(self, endpoint: str) -> Iterator[Exchange]:
@@ -275,15 +295,18 @@ class HttpClient:
     def _reply(
         self,
         response: httpx.Response,
+        call: Call,
         exchange: Exchange,
         *,
         seen_at: datetime,
         missing: Missing | None,
     ) -> Reply:
-        if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
+        if response.status_code not in call.answers:
             raise refused(
                 response,
-                call=self._named(response),
+                call=_call(response.request)
+                if missing is not None and missing.brief
+                else self._named(response),
                 body=self._error_body(response),
                 now=self._clock(),
                 secret_names=self._auth.secret_names(),
@@ -293,7 +316,8 @@ class HttpClient:
         exchange.body = self._body(response)
         if self._check is not None:
             self._check(exchange.body, call=self._named(response))
-        return Reply(str(response.url), response.headers, exchange.body, seen_at)
+        url, headers = str(response.url), response.headers
+        return Reply(url, headers, exchange.body, seen_at, response.status_code)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

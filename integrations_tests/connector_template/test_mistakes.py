@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
                 14,
                 "`sync_handler.streams.orders.request.params.to`: '{window.stop}' "
                 "is no slot here; there are {window.start} and {window.end} and {position} and "
-                "{since}",
+                "{since} and {parent.<place>}",
             )
         ],
     ),
@@ -134,10 +134,31 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'id_cursor', 'page_number', 'offset', 'sequence', 'body_token', 'header_token', "
-                "'next_url', 'link_header', 'single', not 'pages'",
+                "'id_cursor', 'page_number', 'offset', 'range', 'sequence', 'body_token', "
+                "'header_token', 'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
+    ),
+    "a cursor over a list with the newest first": (
+        (
+            "{type: full}\n        request: {path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            '{type: cursor, position: at}\n        request: {path: /buyers, params: {after: "{position}"}, '
+            "records: items, paging: {type: next_url, next: next, newest_first: true}}",
+        ),
+        [
+            (
+                19,
+                "the position of a cursor cannot be taken from a list with the newest first: ask "
+                "for it in ascending order",
+            )
+        ],
+    ),
+    "a range of no size": (
+        (
+            "paging: {type: next_url, next: next}}\n  transformer",
+            "paging: {type: range}}\n  transformer",
+        ),
+        [(19, "`sync_handler.streams.buyers.request.paging.size` is missing")],
     ),
     "a request of another transport": (
         ("    transport: {type: rest", "    transport: {type: graphql"),
@@ -400,6 +421,83 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "nothing": ((FLORIST, ""), [(1, "the file must hold `type:` and `attributes:`")]),
 }
+
+
+BUYERS_READ = (
+    "{type: full}\n        request: {path: /buyers, records: items, "
+    "paging: {type: next_url, next: next}}"
+)
+RELATED: dict[str, tuple[str, str, list[Line]]] = {
+    "a parent that is no stream": (
+        "{type: full}",
+        "{path: '/b/{parent.id}', paging: {type: single}, parent: {stream: shops}}",
+        [(19, "a parent of 'buyers' is 'shops', which is no stream of `sync_handler`")],
+    ),
+    "a parent within another": (
+        "{type: full}",
+        "{path: '/b/{parent.id}', paging: {type: single}, parent: {request: "
+        "{path: '/c/{parent.id}', paging: {type: single}, parent: {stream: shops}}}}",
+        [(19, "a parent of 'buyers' is 'shops', which is no stream of `sync_handler`")],
+    ),
+    "a stream that is its own parent": (
+        "{type: full}",
+        "{path: '/b/{parent.id}', paging: {type: single}, parent: {stream: buyers}}",
+        [(19, "a parent of 'buyers' is 'buyers', and the parents of that come to 'buyers' again")],
+    ),
+    "a parent that has windows": (
+        "{type: full}",
+        "{path: '/b/{parent.id}', paging: {type: single}, parent: {stream: orders}}",
+        [
+            (19, "stream 'buyers' is read in full, and its request has {window.end}, which then has no value"),
+            (19, "stream 'buyers' is read in full, and its request has {window.start}, which then has no value"),
+        ],
+    ),
+    "a parent and a cursor": (
+        "{type: cursor, position: at}",
+        "{path: '/b/{parent.id}', params: {after: '{position}'}, paging: {type: single}, "
+        "parent: {request: {path: /b, paging: {type: single}}}}",
+        [(19, "stream 'buyers' is read by cursor: a position in many lists is none")],
+    ),
+    "absence below parents that move": (
+        "{type: full, deletes: absence}",
+        "{path: '/b/{parent.id}', paging: {type: single}, "
+        "parent: {request: {path: /b, paging: {type: offset}}}}",
+        [
+            (
+                18,
+                "`deletes: absence` cannot be had over parents that come in pages of type offset: "
+                "one that moves between pages is passed over with its list",
+            )
+        ],
+    ),
+    "a slot without its parent": (
+        "{type: full}",
+        "{path: '/b/{parent.id}', paging: {type: single}}",
+        [(19, "`sync_handler.streams.buyers.request`: a slot {parent.…} and `parent` need each other")],
+    ),
+    "a detail without the key": (
+        "{type: full}",
+        "{path: /b, paging: {type: single}, detail: {path: /b/one}}",
+        [
+            (
+                19,
+                "`sync_handler.streams.buyers.request.detail.path`: it should have {key} where the "
+                "record's key goes: '/v1/charges/{key}'",
+            )
+        ],
+    ),
+}  # fmt: skip
+"""By name: how the buyers are read, with which request, and what is wrong with it."""
+
+
+@pytest.mark.parametrize(("sync", "request_", "lines"), RELATED.values(), ids=RELATED)
+def test_a_mistake_beside_a_list_is_shown_with_its_line(
+    sync: str, request_: str, lines: list[Line], tmp_path: Path
+) -> None:
+    """Of details and of parents."""
+    text = changed((BUYERS_READ, f"{sync}\n        request: {request_}"))
+    found = said(write(tmp_path / "florist", text))
+    assert found == [f"defs.yaml:{line}: {message}" for line, message in lines]
 
 
 @pytest.mark.parametrize(("change", "expected"), MISTAKES.values(), ids=MISTAKES)

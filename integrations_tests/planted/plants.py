@@ -25,9 +25,26 @@ PLANTS = (
         "a row dropped between pages",
         "the first record of each following page is skipped",
         "transport/rest.py",
-        "yield replace(page, records=records, position=position)",
-        "yield replace(page, records=records[number > 1 :], position=position)",
+        "yield replace(page, position=position)",
+        "yield replace(page, records=page.records[number > 1 :], position=position)",
         "transport/test_rest.py::test_a_list_by_last_id_is_read_to_its_end",
+    ),
+    Plant(
+        "a row dropped between pages",
+        "a record whose detail is gone is passed over",
+        "transport/rest.py",
+        "            records.append(whole)\n",
+        "            records += [] if whole.startswith(MARK) else [whole]\n",
+        "transport/test_related.py::test_a_detail_that_is_not_there_marks_its_record",
+    ),
+    Plant(
+        "a row dropped between pages",
+        "a range that holds less than was asked for is taken for a full one",
+        "transport/ranged.py",
+        "if total is None or len(answer.records) < self.size:\n"
+        "            return iter([Next(range=self._asked(last + 1))])",
+        "if total is None:\n            return iter([Next(range=self._asked(before + self.size))])",
+        "transport/test_ranged.py::test_each_record_comes_once",
     ),
     Plant(
         "a row dropped between pages",

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from integrations.errors import RetryLater, StopConnection, StopStream
 from integrations.transport import One
-from integrations.transport.rest_request import OneRequest
+from integrations.transport.one_request import OneRequest
 from integrations_tests.transport.conftest import Say, Time, Web
 from integrations_tests.transport.pulling import VALUE, opened
 
