@@ -10,8 +10,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -21,11 +21,12 @@ import httpx
 import msgspec
 
 from integrations.auth import Auth, Memory, Post
-from integrations.errors import RetryLater, StopStream
+from integrations.error_handling.guard import Exchange, Guard
+from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
-from integrations.transport.source_clock import SourceClock
+from integrations.transport.source_clock import Began, SourceClock
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
@@ -46,11 +47,13 @@ class Call:
     itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it. `range` is what of a list is asked for, as the
-    header has it: then 206 is an answer too, and so is 416, that there is no such range.
+    with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
+    `Exchange`. `range` is what of a list is asked for, as the header has it: then 206 is an answer
+    too, and so is 416, that there is no such range.
     """
 
     target: str
+    endpoint: str = ""
     method: Method = "GET"
     params: Params = field(default_factory=dict)
     range: str | None = None
@@ -139,7 +142,8 @@ class _Signed(httpx.Auth):
 class HttpClient:
     """Calls to one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Several threads may `fetch` at a time. `check` may refuse an answer with status 200. Closed
+    Several threads may `fetch` at a time. `check` may refuse an answer with status 200, `guards`
+    stand around each request, the first outermost; a credential's own pass them by. Closed
     meanwhile, it ends with the last of their answers: a socket that is closed under who reads from
     it may be another one's by then.
     """
@@ -154,10 +158,11 @@ class HttpClient:
         clock: Callable[[], datetime],
         offset_s: float = 0.0,
         check: Check | None = None,
+        guards: Sequence[Guard] = (),
     ) -> None:
         self._base = httpx.URL(base_url)
         self._auth, self._options, self._clock = auth, options, clock
-        self._check = check
+        self._check, self._guards = check, guards
         self._source = SourceClock(clock, offset_s=offset_s)
         self._lock = threading.Lock()
         self._reading, self._closing = 0, False
@@ -194,7 +199,7 @@ class HttpClient:
         params = call.params if body is None else None
         request = self._built(call.method, url, params, body, asked=call.range)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._sent(request, call.answers, missing)
+            answer = self._sent(request, call, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -231,18 +236,30 @@ class HttpClient:
         return self._built("POST", url, None, msgspec.json.encode(body))
 
     def _sent(
-        self, request: httpx.Request, answers: frozenset[int], missing: Missing | None
+        self, request: httpx.Request, call: Call, missing: Missing | None
     ) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""
-        began = self._source.start()
-        with self._exchange(request) as response:
+        with self._guarded(call.endpoint) as exchange, self._exchange(request) as (began, response):
             status, headers = response.status_code, response.headers
+            exchange.status, exchange.headers = status, headers
             with self._lock:
                 seen_at = self._source.answered(began, status=status, headers=headers)
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
-            return self._reply(response, answers, seen_at=seen_at, missing=missing)
+            return self._reply(response, call, exchange, seen_at=seen_at, missing=missing)
+
+    @contextmanager
+    def _guarded(self, endpoint: str) -> Iterator[Exchange]:
+        exchange = Exchange(endpoint)
+        with ExitStack() as inside:
+            for guard in self._guards:
+                inside.enter_context(guard.around(exchange))
+            try:
+                yield exchange
+            except IntegrationError as error:
+                exchange.error = error
+                raise
 
     def _address(self, target: str) -> httpx.URL:
         whole = "://" in target.partition("?")[0]
@@ -264,11 +281,12 @@ class HttpClient:
         return url
 
     @contextmanager
-    def _exchange(self, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _exchange(self, request: httpx.Request) -> Iterator[tuple[Began, httpx.Response]]:
         try:
+            began = self._source.start()
             response = self._client.send(request, stream=True)
             try:
-                yield response
+                yield began, response
             finally:
                 response.close()
         except HTTPX_ERRORS as error:
@@ -277,12 +295,13 @@ class HttpClient:
     def _reply(
         self,
         response: httpx.Response,
-        answers: frozenset[int],
+        call: Call,
+        exchange: Exchange,
         *,
         seen_at: datetime,
         missing: Missing | None,
     ) -> Reply:
-        if response.status_code not in answers:
+        if response.status_code not in call.answers:
             raise refused(
                 response,
                 call=_call(response.request)
@@ -294,10 +313,11 @@ class HttpClient:
                 should_retry_header=self._options.should_retry_header,
                 missing=missing,
             )
-        body = self._body(response)
+        exchange.body = self._body(response)
         if self._check is not None:
-            self._check(body, call=self._named(response))
-        return Reply(str(response.url), response.headers, body, seen_at, response.status_code)
+            self._check(exchange.body, call=self._named(response))
+        status = response.status_code
+        return Reply(str(response.url), response.headers, exchange.body, seen_at, status)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

@@ -58,7 +58,7 @@ class OneRequest(BaseModel):
         Raises `Untold` for a key that would lead elsewhere: none at all, and the dots that
         addresses take for folders.
         """
-        return Call(target=self.path.replace(KEY, encoded(key)))
+        return Call(target=self.path.replace(KEY, encoded(key)), endpoint=f"GET {self.path}")
 
     def read(self, reply: Reply) -> bytes:
         """The record's bytes as sent. Raises as `record_in` does."""

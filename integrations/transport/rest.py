@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
+from integrations.error_handling.guard import Guard
 from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
@@ -103,10 +104,12 @@ class HttpTransport(BaseModel):
         clock: Clock,
         sleep: Sleep,
         random: Random,
+        guards: Sequence[Guard] = (),
     ) -> "RestSession":
         """A session that signs with `auth`; `base_url` replaces the configured address.
 
-        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
+        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session;
+        `guards` stand around each of its requests.
         """
         try:
             address = _is_base_url(base_url or self.base_url)
@@ -127,6 +130,7 @@ class HttpTransport(BaseModel):
             clock=clock,
             offset_s=offset_s,
             check=self._check(auth),
+            guards=guards,
         )
         return self._session(
             http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random

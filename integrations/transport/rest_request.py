@@ -209,10 +209,13 @@ class RestRequest(BaseModel):
         whose value is no part of a path."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
         inside = {slot: encoded(values[slot]) for slot in parent_slots([self.path])}
-        path = filled(self.path, {**values, **inside}) or self.path
-        asked = self.paging.first() if isinstance(self.paging, Range) else None
-        params = given(self.params, values)
-        return Call(target=path, method=self.method, params=params, range=asked)
+        return Call(
+            target=filled(self.path, {**values, **inside}) or self.path,
+            endpoint=self.asks,
+            method=self.method,
+            params=given(self.params, values),
+            range=self.paging.first() if isinstance(self.paging, Range) else None,
+        )
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
