@@ -47,9 +47,9 @@ class Call:
     itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it. `range` is what of a list is asked for, as the
-    header has it: then 206 is an answer too, and so is 416, that there is no such range. `endpoint`
-    is what guards know it by: see `Exchange`.
+    with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
+    `Exchange`. `range` is what of a list is asked for, as the header has it: then 206 is an answer
+    too, and so is 416, that there is no such range.
     """
 
     target: str
@@ -316,8 +316,8 @@ class HttpClient:
         exchange.body = self._body(response)
         if self._check is not None:
             self._check(exchange.body, call=self._named(response))
-        url, headers = str(response.url), response.headers
-        return Reply(url, headers, exchange.body, seen_at, response.status_code)
+        status = response.status_code
+        return Reply(str(response.url), response.headers, exchange.body, seen_at, status)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

@@ -215,14 +215,12 @@ class RestRequest(BaseModel):
         whose value is no part of a path."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
         inside = {slot: encoded(values[slot]) for slot in parent_slots([self.path])}
-        path = filled(self.path, {**values, **inside}) or self.path
-        asked = self.paging.first() if isinstance(self.paging, Range) else None
         return Call(
-            target=path,
+            target=filled(self.path, {**values, **inside}) or self.path,
             endpoint=self.asks,
             method=self.method,
             params=given(self.params, values),
-            range=asked,
+            range=self.paging.first() if isinstance(self.paging, Range) else None,
         )
 
     def onward(self, first: Call, following: Next) -> Call:
