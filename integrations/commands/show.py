@@ -9,7 +9,7 @@ import psycopg
 
 from integrations import console
 from integrations.commands import choose
-from integrations.commands.circuits import Shut, keeping
+from integrations.connector_template.circuits import Shut, keeping
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
 from integrations.connector_template.gaps import open_gap
@@ -152,7 +152,8 @@ def _cell(key: str, value: Any) -> object:
     if key == "late":
         return _span(value)
     if key == "circuit" and value is not None:
-        return f"open until {value['until']:%H:%M:%S}"
+        cooled = value["until"] <= datetime.now(UTC)
+        return "to be tried" if cooled else f"open until {value['until']:%H:%M:%S}"
     return _shown(value)
 
 

@@ -115,7 +115,8 @@ def test_an_endpoint_that_is_left_alone(told: Told, database: str) -> None:
     found = {name: line["circuit"] for name, line in lines.items() if line["circuit"]}
     assert set(found) == {"buyers"}
     assert (found["buyers"]["endpoint"], found["buyers"]["why"]) == ("GET /buyers", shut.why)
-    assert f"florist/main/buyers: GET /buyers is left alone until {START:%Y-%m-%d} 00:00:00" in text
+    told_of = "florist/main/buyers: GET /buyers is left alone until a run tries it after"
+    assert f"{told_of} {START:%Y-%m-%d} 00:00:00 UTC: {shut.why}. `integrations" in text
     assert "`integrations connections close-circuits florist/main` has it asked at once" in text
     close = ["connections", "close-circuits", "florist/main"]
     said = [CliRunner().invoke(main, close).stdout for _ in range(2)]
