@@ -283,6 +283,7 @@ class Bench:
         rig.source.begin()
         ran = rig.command("sync", "--json", *SELECT[kind], *BESIDE[kind], learn=True).wait()
         assert (ran.status, rig.lost(), rig.doubled()) == (0, set(), set()), ran
+        self.proxy.lift()  # what was asked for until here is of another pull
         originals.modules |= set(json.loads((self.folder / MODULES).read_text()))
         originals.names[kind] = name
 
