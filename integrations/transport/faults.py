@@ -6,14 +6,21 @@ are redacted here, and so are the causes: an orchestrator stores the messages of
 
 import email.utils
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
 
-from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import (
+    FixConfig,
+    IntegrationError,
+    RetryLater,
+    StopConnection,
+    StopStream,
+)
 from integrations.redaction import redact, scrub
 
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
@@ -26,6 +33,18 @@ _REMEDIES: Mapping[type[BaseException], type[IntegrationError]] = {
     httpx.UnsupportedProtocol: StopStream,
 }
 """By the nearest base class; what is not named is no passing fault: `StopStream`."""
+
+_TRUST = (
+    "If it is to be trusted, name a file in SSL_CERT_FILE that holds the certificate of who signed "
+    "it, besides the usual ones, which that file replaces."
+)
+_UNTRUSTED: Mapping[int, str] = {
+    9: "Set this machine's clock: the certificate is not valid yet.",
+    10: "Have the source renew its certificate, or set this machine's clock.",
+    62: "Correct the connection's base_url: the certificate is for another host.",
+    64: "Correct the connection's base_url: the certificate is for another host.",
+}
+"""What to do about a certificate, by OpenSSL's code (x509_vfy.h); `_TRUST` for all others."""
 
 _MISSING = frozenset({404, 410})
 _RETRIED = frozenset({408, 425, 429})  # and every 5xx
@@ -47,7 +66,16 @@ class Missing:
 
 
 def translated(error: Exception, *, call: str) -> IntegrationError:
-    """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it."""
+    """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it.
+
+    A certificate that is not trusted does not pass by itself: it is `FixConfig`.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return FixConfig(
+                f"{call} was not sent: the host's certificate is refused ({cause.verify_message})",
+                todo=_UNTRUSTED.get(cause.verify_code, _TRUST),
+            )
     remedy = next(
         (_REMEDIES[base] for base in type(error).__mro__ if base in _REMEDIES), StopStream
     )
@@ -57,11 +85,17 @@ def translated(error: Exception, *, call: str) -> IntegrationError:
     return remedy(f"{call} brought no whole answer ({type(error).__name__}: {text})")
 
 
-def _unquote(error: BaseException | None) -> None:
+def _unquote(error: BaseException) -> None:
     """Takes out of an error and its causes what h11 could not read: it may be of a record."""
+    for cause in _causes(error):
+        if "bytearray(" in str(cause):
+            cause.args = (str(cause).partition("bytearray(")[0].rstrip(" :"),)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and one by one what it was made from."""
     while error is not None:
-        if "bytearray(" in str(error):
-            error.args = (str(error).partition("bytearray(")[0].rstrip(" :"),)
+        yield error
         error = error.__cause__ or error.__context__
 
 

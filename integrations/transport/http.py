@@ -21,7 +21,7 @@ import httpx
 import msgspec
 
 from integrations.auth import Auth, Memory, Post
-from integrations.errors import RetryLater, StopStream
+from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
@@ -170,9 +170,10 @@ class HttpClient:
     def fetch(self, call: Call, *, missing: Missing | None = None) -> Reply:
         """The answer to a call.
 
-        Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
-        sent, when the target or a redirect leads to another origin. `missing` says what is raised
-        for an answer that what was asked for does not exist.
+        Raises `RetryLater`, `StopStream` or `StopConnection`, and `FixConfig` for a host whose
+        certificate is not trusted; `StopStream` too, and nothing is sent, when the target or a
+        redirect leads to another origin. `missing` says what is raised for an answer that what was
+        asked for does not exist.
         """
         with self._open():
             return self._fetched(call, missing)
@@ -336,10 +337,20 @@ class HttpClient:
         self.close()
 
 
-def _trusted(scheme: str) -> ssl.SSLContext | bool:
+def _trusted(scheme: str) -> ssl.SSLContext:
+    """Who is trusted to say who a host is: the usual authorities, or those that SSL_CERT_FILE and
+    SSL_CERT_DIR name, for this machine's own hosts too. Raises `FixConfig` where these are none."""
     # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
     # authorities takes 20 ms.
-    return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if scheme != "https":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise FixConfig(
+            f"the certificates that are to be trusted cannot be read ({error})",
+            todo="Correct SSL_CERT_FILE or SSL_CERT_DIR in the environment.",
+        ) from error
 
 
 def _unpacked_whole(response: httpx.Response) -> bool:

@@ -108,10 +108,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
 
 def test_without_tls_nobody_is_trusted() -> None:
     """And with it the usual authorities are: the check is never turned off."""
-    plain = _trusted("http")
-    assert isinstance(plain, ssl.SSLContext)
+    plain, usual = _trusted("http"), _trusted("https")
     assert (plain.verify_mode, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
-    assert _trusted("https") is True
+    assert (usual.verify_mode, usual.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 # --- where it does not go -------------------------------------------------------------------------
