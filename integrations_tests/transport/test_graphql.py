@@ -174,9 +174,9 @@ def error(message: str = "no", **rest: Any) -> dict[str, Any]:
 
 
 ERRORS: list[tuple[dict[str, Any], type[IntegrationError], list[float], str]] = [
-    (error(code=30, time_remaining="10 seconds"), RetryLater, [10.0], "was throttled: no"),
-    (error(code="30", time_remaining=2), RetryLater, [2.0], "was throttled"),
-    (error(extensions={"code": 30}, time_remaining="1 minute"), RetryLater, [60.0], "was throttled"),
+    (error(code=30, time_remaining="10 seconds"), RetryLater, [12.5], "was throttled: no"),
+    (error(code="30", time_remaining=2), RetryLater, [3.0], "was throttled"),
+    (error(extensions={"code": 30}, time_remaining="1 minute"), RetryLater, [75.0], "was throttled"),
     (error(code=30, time_remaining="soon"), RetryLater, [1.0], "was throttled"),
     (error(extensions={"classification": "INTERNAL"}), RetryLater, [1.0], "answered 200 with an error"),
     (error(extensions={"code": "UNAUTHENTICATED"}), StopConnection, [], "Check the credential"),

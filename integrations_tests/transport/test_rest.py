@@ -168,7 +168,7 @@ def test_a_next_link_to_another_origin_is_refused(
 def test_a_passing_fault_is_retried_and_logged(
     web: Web, time_: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With Retry-After exactly, else 1, 2, 4 …; every request counts."""
+    """After 1, 2, 4 … s at the most, with Retry-After so much later; every request counts."""
     caplog.set_level(logging.WARNING, logger="integrations")
     web.answers = [
         Say({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "3"}),
@@ -180,8 +180,8 @@ def test_a_passing_fault_is_retried_and_logged(
     with opened(web, time_) as session:
         (only,) = session.pages(RestRequest.model_validate(STRIPE), ask=Ask())
         assert session.requests == 5
-    assert time_.waits == [3, 2, 4, 8]
-    assert only.seen_at == datetime(2026, 1, 1, 12, 0, 17, tzinfo=UTC)
+    assert time_.waits == [3 + 1, 2, 4, 8]
+    assert only.seen_at == datetime(2026, 1, 1, 12, 0, 18, tzinfo=UTC)
     assert [record.message.partition(": ")[0] for record in caplog.records][:1] == [
         "GET /v1/things answered 429"
     ]
