@@ -1,8 +1,9 @@
 """Parts of a run that fail one by one: a window that fails is noted, and the others go on.
 
 The rest is not tried where it would fare the same: after a refused credential (sources block who
-keeps trying), a wrong setting, a source that stayed away for as long as its file lets us wait, a
-database to which no connection can be made, and a landing that others go on from.
+keeps trying), a stream that is refused as a whole, a wrong setting, a source that stayed away for
+as long as its file lets us wait, a database to which no connection can be made, and a landing that
+others go on from.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -17,7 +18,7 @@ import psycopg
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Clock, Run
-from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection
+from integrations.errors import Barred, FixConfig, IntegrationError, RetryLater, StopConnection
 from integrations.names import Window
 from integrations.orchestration import keys
 from integrations.orchestration.telling import Teller
@@ -27,6 +28,8 @@ from integrations.storage.landing import LandingZone
 from integrations.storage.transaction import translated
 from integrations.transport.rest import RestSession
 
+_ENDS = (Barred, FixConfig, StopConnection)
+"""What the next window would meet too."""
 MOST_AWAY = 2
 """Windows in a row for which the source may be waited for in vain."""
 
@@ -142,7 +145,7 @@ class Attempts:
                 self.work.revive()
                 problem = unit.do()
         except Exception as error:  # noqa: BLE001  # noted, shown, and raised at the end
-            stops = isinstance(error, StopConnection | FixConfig) or unit.chained
+            stops = isinstance(error, _ENDS) or unit.chained
             self.stopped = self.stopped or stops or self.work.away >= MOST_AWAY
             self._note(error, unit.span, began)
             return

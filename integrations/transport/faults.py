@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from integrations.errors import (
+    Barred,
     FixConfig,
     IntegrationError,
     RetryLater,
@@ -46,6 +47,7 @@ _UNTRUSTED: Mapping[int, str] = {
 }
 """What to do about a certificate, by OpenSSL's code (x509_vfy.h); `_TRUST` for all others."""
 
+PERMISSION = "Give the credential the permission to read this, or take the stream out."
 _MISSING = frozenset({404, 410})
 _RETRIED = frozenset({408, 425, 429})  # and every 5xx
 _WORDS = 300  # characters of a vendor's message that an error quotes
@@ -58,11 +60,20 @@ class Missing:
     """What it means for a call that the source knows nothing of what it asks for: an `error`.
 
     So say 404 and 410 (RFC 9110), and a 400 with the code `resource_missing`, which Stripe uses for
-    a parameter: one of `params`, or else it is another mistake.
+    a parameter: one of `params`, or else it is another mistake. With `html` a page of HTML may say
+    so too, as a proxy's or a wrong address's does; it is not the API's word.
     """
 
     error: type[StopStream]
     params: frozenset[str] = frozenset()
+    html: bool = False
+    todo: str = ""
+
+
+NOWHERE = Missing(
+    Barred, html=True, todo="Correct the request's path, or the address of the connection."
+)
+"""There is no such list."""
 
 
 def translated(error: Exception, *, call: str) -> IntegrationError:
@@ -123,20 +134,18 @@ def refused(
         named = ", ".join(sorted(secret_names)) or "none is configured"
         return StopConnection(what, todo=f"Check the credential (its secrets: {named}).")
     if status == 403:
-        return StopStream(what, todo="Give the credential the permission to read this.")
-    if missing is not None and _says_missing(response, body, missing.params):
-        return missing.error(what)
+        return Barred(what, todo=PERMISSION)
+    if missing is not None and _says_missing(response, body, missing):
+        return missing.error(what, todo=missing.todo)
     return StopStream(what)
 
 
-def _says_missing(response: httpx.Response, body: bytes, params: frozenset[str]) -> bool:
-    """Whether an answer says that what was asked for does not exist.
-
-    A page in HTML is not the API's word: a proxy or a wrong address says 404 so.
-    """
-    if "html" in response.headers.get("content-type", "").lower():
+def _says_missing(response: httpx.Response, body: bytes, missing: Missing) -> bool:
+    """Whether an answer says that what was asked for does not exist."""
+    if not missing.html and "html" in response.headers.get("content-type", "").lower():
         return False
     code, param = _complaint(body)
+    params = missing.params
     if param and params and param not in params:
         return False
     return response.status_code in _MISSING or (

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import Barred, IntegrationError, RetryLater, StopConnection, StopStream
 from integrations.redaction import redact
-from integrations.transport.faults import vendor_words
+from integrations.transport.faults import PERMISSION, vendor_words
 
 _WAIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([a-z]*)")
 _UNITS = {"ms": 0.001, "millisecond": 0.001, "": 1, "s": 1, "sec": 1, "second": 1}
@@ -82,7 +82,7 @@ def _remedy(
     if all(of & retry_codes for of in codes):
         return RetryLater(what)
     if "FORBIDDEN" in named:
-        return StopStream(what, todo="Give the credential the permission to read this.")
+        return Barred(what, todo=PERMISSION)
     return StopStream(what)
 
 

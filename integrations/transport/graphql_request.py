@@ -174,6 +174,11 @@ class GraphqlRequest(BaseModel):
         return self.records
 
     @property
+    def fixed(self) -> bool:
+        """True: the endpoint is the connection's."""
+        return True
+
+    @property
     def _slots(self) -> frozenset[str]:
         return slots_in(self.variables.values())
 

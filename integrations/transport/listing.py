@@ -73,6 +73,10 @@ class Listing(Protocol):
     def asks(self) -> str:
         """What it asks, in a word or two, for people."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every pull begins at the same address."""
+
     def first(self, ask: Ask) -> Call:
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
 

@@ -24,7 +24,7 @@ from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
 from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
-from integrations.transport.faults import Missing
+from integrations.transport.faults import NOWHERE, Missing
 from integrations.transport.http import Call, Check, HttpClient, HttpOptions
 from integrations.transport.listing import Listing, is_credential
 from integrations.transport.paging import known
@@ -153,6 +153,7 @@ class RestSession:
     ) -> None:
         self._http, self._retry, self._sleep, self._random = http, retry, sleep, random
         self._concurrency = concurrency
+        self._heard = False  # any page, so that its address is no wrong one
 
     @property
     def requests(self) -> int:
@@ -171,8 +172,9 @@ class RestSession:
 
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`;
-        `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
-        when the pages go in a circle.
+        `PositionGone` when the source does not know `ask.position` any more, `Barred` when it does
+        not let us read the list or has none there, and `StopStream` too when the pages go in a
+        circle.
         """
         circle, paging = Circle(), request.paging
         standing = positions(paging, ask=ask, place=position)
@@ -181,6 +183,8 @@ class RestSession:
         def numbered(number: int, call: Call) -> Callable[[], Fetched]:
             circle.asked(call)
             missing = request.missing(ask, call)
+            if missing is None and request.fixed and not self._heard:
+                missing = NOWHERE
             return partial(self._page, request, call, missing=missing, number=number)
 
         ahead, waited = Ahead[Fetched](self._concurrency), Waited()
@@ -189,6 +193,7 @@ class RestSession:
             if number > 1:  # who wants one page only pays one call
                 ahead.start()
             page, answer = self._retried(ahead.take(), waited=waited)
+            self._heard = True
             circle.answered(page, answer.content)
             wanted = known(paging, answer, most=self._concurrency)
             ahead.keep(len(wanted))

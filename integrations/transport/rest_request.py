@@ -131,6 +131,11 @@ class RestRequest(BaseModel):
         """The method and the path."""
         return f"{self.method} {self.path}"
 
+    @property
+    def fixed(self) -> bool:
+        """Whether its path has no slots."""
+        return not slots_in([self.path])
+
     def first(self, ask: Ask) -> Call:
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)

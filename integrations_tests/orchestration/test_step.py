@@ -88,6 +88,35 @@ def test_a_refused_credential_stops_the_rest(floor: Floor) -> None:
     assert [line[2] for line in floor.rows(LEDGER)] == ["ok", "failed"]
 
 
+HTML = {"content-type": "text/html"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "after", "todo"),
+    [
+        (403, {}, 1, "Give the credential the permission to read this, or take the stream out."),
+        (404, HTML, 0, "Correct the request's path, or the address of the connection."),
+    ],
+    ids=["forbidden", "not there"],
+)
+def test_a_stream_that_is_refused_ends_alone(
+    floor: Floor, status: int, headers: dict[str, str], after: int, todo: str
+) -> None:
+    """Nothing more of it is asked, and its sibling in the same run is loaded."""
+    refused = Fault(path="/v1/charges", after=after, times=99, status=status, headers=headers)
+    floor.twin.faults.append(refused)
+    before = floor.twin.requests
+    result = floor.run(*charges(), *keys.trio(CUSTOMERS), days=FOUR)
+    asked = floor.twin.log[before - floor.twin.requests :]
+    assert sum("/v1/charges?" in line for line in asked) == after + 1
+    said = failure(result)
+    assert f"1 of 4 windows failed, {after} are done, {3 - after} were not tried:" in said
+    assert f"answered {status}. {todo}" in said
+    charged = f"{LEDGER.removesuffix('ORDER BY id')} WHERE stream = 'charges' ORDER BY id"
+    assert [line[2] for line in floor.rows(charged)] == [*["ok"] * after, "failed"]
+    assert floor.count(CUSTOMERS) > 0
+
+
 @pytest.mark.parametrize(
     ("times", "said", "ledger"),
     [

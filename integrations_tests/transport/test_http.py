@@ -20,7 +20,14 @@ from httpx._transports import default
 
 from integrations.auth import Auth
 from integrations.auth.static import ApiKey, Basic, NoAuth
-from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import (
+    Barred,
+    FixConfig,
+    IntegrationError,
+    RetryLater,
+    StopConnection,
+    StopStream,
+)
 from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
@@ -192,7 +199,7 @@ STATUSES = [
     (400, StopStream),
     (401, StopConnection),
     (402, StopStream),
-    (403, StopStream),
+    (403, Barred),
     (404, StopStream),
     (408, RetryLater),
     (409, StopStream),
@@ -336,7 +343,7 @@ def test_an_error_with_a_cut_body_keeps_its_status(web: Web) -> None:
     """The status says what matters."""
     web.answers = [Say(raw=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\nno rig")]
     error = failure(web.url)
-    assert type(error) is StopStream
+    assert type(error) is Barred
     assert "answered 403: no rig" in str(error)
 
 
