@@ -20,7 +20,7 @@ from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Clock, Run
 from integrations.errors import Barred, FixConfig, IntegrationError, RetryLater, StopConnection
 from integrations.names import Window
-from integrations.orchestration import keys
+from integrations.orchestration import keys, stops
 from integrations.orchestration.telling import Teller
 from integrations.redaction import redact, redacted
 from integrations.storage.database import living
@@ -145,8 +145,8 @@ class Attempts:
                 self.work.revive()
                 problem = unit.do()
         except Exception as error:  # noqa: BLE001  # noted, shown, and raised at the end
-            stops = isinstance(error, _ENDS) or unit.chained
-            self.stopped = self.stopped or stops or self.work.away >= MOST_AWAY
+            ends = isinstance(error, _ENDS) or unit.chained
+            self.stopped = self.stopped or ends or self.work.away >= MOST_AWAY
             self._note(error, unit.span, began)
             return
         if problem is not None:
@@ -171,6 +171,7 @@ class Attempts:
         self._add(said, span, told=told)
         with suppress(Exception):  # Dagster's storage may be what fails
             work.log.error(redacted(error))
+            stops.note(work.teller.telling.instance, work.run.run_id, error, work.stream.id)
 
     def _add(self, words: str, span: Window | None, *, told: bool) -> None:
         (self.beside if span is None else self.failed).append(words)

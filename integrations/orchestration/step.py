@@ -17,7 +17,7 @@ from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Run
 from integrations.errors import FixConfig
 from integrations.names import Window
-from integrations.orchestration import keys, provenance, ways
+from integrations.orchestration import keys, provenance, stops, ways
 from integrations.orchestration.attempts import Attempts, Units, Work
 from integrations.orchestration.failures import failure
 from integrations.orchestration.partitions import key, partitions, window
@@ -98,6 +98,8 @@ def _work(
         loading.refuse_changed(stream, connection=connection)
     # Without raw this is a replay: no secret is read and the source hears nothing of it.
     pulls = keys.raw(stream.id) in _selected(context)
+    if pulls and stops.refused(context.instance, context.run.run_id, stream.id):
+        raise stops.not_asked(stream.id)
     session = stack.enter_context(source.session(connection)) if pulls else None
     telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)
     selected = _selected(context)

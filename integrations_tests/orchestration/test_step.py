@@ -117,6 +117,19 @@ def test_a_stream_that_is_refused_ends_alone(
     assert floor.count(CUSTOMERS) > 0
 
 
+def test_a_refused_credential_is_tried_once_in_a_run(floor: Floor) -> None:
+    """Not by the siblings of the stream that met it; by the next run again, once."""
+    floor.twin.faults.append(Fault(times=99, status=401))
+    for _ in range(2):
+        before = floor.twin.requests
+        result = floor.run(*charges(), *keys.trio(CUSTOMERS), days=FOUR)
+        assert floor.twin.requests - before == 1
+        failed = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        words = sorted(str(one.user_failure_data.description) for one in failed)
+        assert "answered 401" in words[0]
+        assert "was refused to another of its streams in this run" in words[1]
+
+
 @pytest.mark.parametrize(
     ("times", "said", "ledger"),
     [
