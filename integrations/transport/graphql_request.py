@@ -106,7 +106,7 @@ class Nested(BaseModel):
 
     def call(self, id_: str, after: str) -> Call:
         """The call for what follows `after` in the record with this id."""
-        return _call(self.query, {"id": id_, "after": after})
+        return _call(self.query, {"id": id_, "after": after}, endpoint=self.connection)
 
 
 class GraphqlRequest(BaseModel):
@@ -185,11 +185,13 @@ class GraphqlRequest(BaseModel):
     def first(self, ask: Ask) -> Call:
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
         values = values_of(ask, self.window_format, slots=self._slots, asks=self.records)
-        return _call(self.query, {**given(self.variables, values), **self.paging.first()})
+        variables = {**given(self.variables, values), **self.paging.first()}
+        return _call(self.query, variables, endpoint=self.asks)
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
-        return _call(self.query, {**variables_of(first), **following.params})
+        variables = {**variables_of(first), **following.params}
+        return _call(self.query, variables, endpoint=first.endpoint)
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does, and `StopStream` for a
@@ -222,9 +224,10 @@ def variables_of(call: Call) -> dict[str, str | int | bool]:
     }
 
 
-def _call(query: str, variables: Mapping[str, str | int | bool]) -> Call:
+def _call(query: str, variables: Mapping[str, str | int | bool], *, endpoint: str) -> Call:
     named = {_VARIABLES + name: value for name, value in variables.items()}
-    return Call(target="", method="POST", params={"query": query, **named})
+    params = {"query": query, **named}
+    return Call(target="", endpoint=endpoint, method="POST", params=params)
 
 
 def _paged(paging: Relay | OffsetVariables) -> dict[str, bool]:

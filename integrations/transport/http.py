@@ -10,8 +10,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -21,11 +21,12 @@ import httpx
 import msgspec
 
 from integrations.auth import Auth, Memory, Post
-from integrations.errors import FixConfig, RetryLater, StopStream
+from integrations.error_handling.guard import Exchange, Guard
+from integrations.errors import FixConfig, IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
-from integrations.transport.source_clock import SourceClock
+from integrations.transport.source_clock import Began, SourceClock
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
@@ -44,10 +45,12 @@ class Call:
     itself), or a whole URL.
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
-    with dots, `filter.offset`, is a place in it.
+    with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
+    `Exchange`.
     """
 
     target: str
+    endpoint: str = ""
     method: Method = "GET"
     params: Params = field(default_factory=dict)
 
@@ -128,7 +131,8 @@ class _Signed(httpx.Auth):
 class HttpClient:
     """Calls to one origin. A context manager; `requests` counts what was sent, repeats included.
 
-    Several threads may `fetch` at a time. `check` may refuse an answer with status 200. Closed
+    Several threads may `fetch` at a time. `check` may refuse an answer with status 200, `guards`
+    stand around each request, the first outermost; a credential's own pass them by. Closed
     meanwhile, it ends with the last of their answers: a socket that is closed under who reads from
     it may be another one's by then.
     """
@@ -143,10 +147,11 @@ class HttpClient:
         clock: Callable[[], datetime],
         offset_s: float = 0.0,
         check: Check | None = None,
+        guards: Sequence[Guard] = (),
     ) -> None:
         self._base = httpx.URL(base_url)
         self._auth, self._options, self._clock = auth, options, clock
-        self._check = check
+        self._check, self._guards = check, guards
         self._source = SourceClock(clock, offset_s=offset_s)
         self._lock = threading.Lock()
         self._reading, self._closing = 0, False
@@ -183,7 +188,7 @@ class HttpClient:
         url = self._inside(self._address(call.target))
         request = self._built(call.method, url, call.params if body is None else None, body)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._sent(request, missing)
+            answer = self._sent(request, call.endpoint, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -211,17 +216,31 @@ class HttpClient:
         url = self._base.copy_with(raw_path=post.path.encode())
         return self._built("POST", url, None, msgspec.json.encode(body))
 
-    def _sent(self, request: httpx.Request, missing: Missing | None) -> Reply | tuple[int, str]:
+    def _sent(
+        self, request: httpx.Request, endpoint: str, missing: Missing | None
+    ) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""
-        began = self._source.start()
-        with self._exchange(request) as response:
+        with self._guarded(endpoint) as exchange, self._exchange(request) as (began, response):
             status, headers = response.status_code, response.headers
+            exchange.status, exchange.headers = status, headers
             with self._lock:
                 seen_at = self._source.answered(began, status=status, headers=headers)
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
-            return self._reply(response, seen_at=seen_at, missing=missing)
+            return self._reply(response, exchange, seen_at=seen_at, missing=missing)
+
+    @contextmanager
+    def _guarded(self, endpoint: str) -> Iterator[Exchange]:
+        exchange = Exchange(endpoint)
+        with ExitStack() as inside:
+            for guard in self._guards:
+                inside.enter_context(guard.around(exchange))
+            try:
+                yield exchange
+            except IntegrationError as error:
+                exchange.error = error
+                raise
 
     def _address(self, target: str) -> httpx.URL:
         whole = "://" in target.partition("?")[0]
@@ -243,18 +262,24 @@ class HttpClient:
         return url
 
     @contextmanager
-    def _exchange(self, request: httpx.Request) -> Iterator[httpx.Response]:
+    def _exchange(self, request: httpx.Request) -> Iterator[tuple[Began, httpx.Response]]:
         try:
+            began = self._source.start()
             response = self._client.send(request, stream=True)
             try:
-                yield response
+                yield began, response
             finally:
                 response.close()
         except HTTPX_ERRORS as error:
             raise translated(error, call=_call(request)) from error
 
     def _reply(
-        self, response: httpx.Response, *, seen_at: datetime, missing: Missing | None
+        self,
+        response: httpx.Response,
+        exchange: Exchange,
+        *,
+        seen_at: datetime,
+        missing: Missing | None,
     ) -> Reply:
         if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
             raise refused(
@@ -266,10 +291,10 @@ class HttpClient:
                 should_retry_header=self._options.should_retry_header,
                 missing=missing,
             )
-        body = self._body(response)
+        exchange.body = self._body(response)
         if self._check is not None:
-            self._check(body, call=self._named(response))
-        return Reply(str(response.url), response.headers, body, seen_at)
+            self._check(exchange.body, call=self._named(response))
+        return Reply(str(response.url), response.headers, exchange.body, seen_at)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

@@ -7,7 +7,7 @@ pages is here once, for every kind of paging, with the retry and the guard again
 import itertools
 import logging
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
+from integrations.error_handling.guard import Guard
 from integrations.error_handling.retry import Retry, Waited
 from integrations.errors import FixConfig, RetryLater, StopStream
 from integrations.secrets import Secret
@@ -97,10 +98,12 @@ class HttpTransport(BaseModel):
         clock: Clock,
         sleep: Sleep,
         random: Random,
+        guards: Sequence[Guard] = (),
     ) -> "RestSession":
         """A session that signs with `auth`; `base_url` replaces the configured address.
 
-        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session.
+        `offset_s` is how many seconds the source's clock was ahead of ours in an earlier session;
+        `guards` stand around each of its requests.
         """
         try:
             address = _is_base_url(base_url or self.base_url)
@@ -121,6 +124,7 @@ class HttpTransport(BaseModel):
             clock=clock,
             offset_s=offset_s,
             check=self._check(auth),
+            guards=guards,
         )
         return self._session(
             http, retry=self.retry, concurrency=self.concurrency, sleep=sleep, random=random

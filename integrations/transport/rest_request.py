@@ -140,7 +140,8 @@ class RestRequest(BaseModel):
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
         path = filled(self.path, values) or self.path
-        return Call(target=path, method=self.method, params=given(self.params, values))
+        params = given(self.params, values)
+        return Call(target=path, endpoint=self.asks, method=self.method, params=params)
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
@@ -243,7 +244,7 @@ class OneRequest(BaseModel):
             encoded = ""
         if encoded in ("", ".", ".."):
             raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
-        return Call(target=self.path.replace(KEY, encoded))
+        return Call(target=self.path.replace(KEY, encoded), endpoint=f"GET {self.path}")
 
     def read(self, reply: Reply) -> bytes:
         """The record's bytes as sent. Raises as `record_in` does."""
