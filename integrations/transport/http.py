@@ -5,8 +5,6 @@ An origin is scheme, host and port (RFC 6454). Redirects are followed here and n
 would send headers like `X-Api-Key` along to anywhere.
 """
 
-import ipaddress
-import ssl
 import threading
 import time
 import zlib
@@ -22,11 +20,12 @@ import msgspec
 
 from integrations.auth import Auth, Memory, Post
 from integrations.error_handling.guard import Exchange, Guard
-from integrations.errors import FixConfig, IntegrationError, RetryLater, StopStream
+from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
 from integrations.transport.source_clock import Began, SourceClock
+from integrations.transport.trust import loopback, trusted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
@@ -161,10 +160,10 @@ class HttpClient:
             headers={"Accept": "application/json", **options.headers},
             timeout=options.timeout_s,
             follow_redirects=False,
-            verify=_trusted(self._base.scheme),
+            verify=trusted(self._base.scheme),
             event_hooks={"request": [self._count]},
             # A proxy from the environment could not reach this machine's own servers.
-            trust_env=not _loopback(self._base.host),
+            trust_env=not loopback(self._base.host),
         )
 
     @property
@@ -362,22 +361,6 @@ class HttpClient:
         self.close()
 
 
-def _trusted(scheme: str) -> ssl.SSLContext:
-    """Who is trusted to say who a host is: the usual authorities, or those that SSL_CERT_FILE and
-    SSL_CERT_DIR name, for this machine's own hosts too. Raises `FixConfig` where these are none."""
-    # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
-    # authorities takes 20 ms.
-    if scheme != "https":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise FixConfig(
-            f"the certificates that are to be trusted cannot be read ({error})",
-            todo="Correct SSL_CERT_FILE or SSL_CERT_DIR in the environment.",
-        ) from error
-
-
 def _unpacked_whole(response: httpx.Response) -> bool:
     """Whether a body that was read was unpacked to its end, and nothing stood behind that.
 
@@ -402,10 +385,3 @@ def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
 
 def _origin_text(url: httpx.URL) -> str:
     return redact(f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -32,7 +32,8 @@ from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
 from integrations.transport.http import Call as Asked
-from integrations.transport.http import HttpClient, HttpOptions, _trusted
+from integrations.transport.http import HttpClient, HttpOptions
+from integrations.transport.trust import trusted
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 
 VALUE = "sk_test_http_door_value"
@@ -115,7 +116,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
 
 def test_without_tls_nobody_is_trusted() -> None:
     """And with it the usual authorities are: the check is never turned off."""
-    plain, usual = _trusted("http"), _trusted("https")
+    plain, usual = trusted("http"), trusted("https")
     assert (plain.verify_mode, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
     assert (usual.verify_mode, usual.check_hostname) == (ssl.CERT_REQUIRED, True)
 
