@@ -161,7 +161,7 @@ def _decoded(
     """The values, an empty record in the place of each that cannot be decoded and is `unread`."""
     found = list[Any]()
     for at, error in failing(decoder, values, into=found):
-        unread.setdefault(start + at, why_unread(start + at, error))
+        unread.setdefault(start + at, why_unread(start + at, error, of=values[at]))
     return found
 
 

@@ -1,8 +1,12 @@
 """A record's id in its source, as the one text that the table is keyed by."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from integrations.transformation.arrow import Array, pc, positions
+import pyarrow as pa
+
+from integrations.storage.partial import unmarked
+from integrations.transformation.arrow import Array, array, pc, positions
 from integrations.transformation.kinds import Kind
 from integrations.transformation.parse import Parser
 from integrations.transformation.rule import TEXT, Columns, Rule
@@ -62,8 +66,11 @@ class KeyReader:
         self._parser = Parser({path: paths[path] for path in wanted})
 
     def read(self, records: Array) -> list[str | None]:
-        """The id of each record, None where it has none that can be read."""
-        parsed = self._parser.parse(records)
+        """The id of each record, None where it has none that can be read; where the source says
+        that it is not whole, the id in what is there."""
+        values: list[Any] = records.to_pylist()
+        sent = array(list(map(unmarked, values)), pa.binary())
+        parsed = self._parser.parse(sent)
         ids, bad = source_ids(self._key, parsed.columns, rows=len(parsed.rows))
         found: list[str | None] = [None] * len(records)
         good = pc.if_else(bad, None, ids).to_pylist()

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json
 
+from integrations.storage.partial import words_of
 from integrations.transformation.arrow import Array, array, binary, nulls, pc
 from integrations.transformation.kinds import DECIMAL, INTEGER, Kind
 from integrations.transformation.structs import (
@@ -35,11 +36,13 @@ class _Refused(Exception):
 
 @dataclass(frozen=True)
 class Unread:
-    """A record that cannot be read: its position in the batch, the path if known, and why."""
+    """A record that cannot be read: its position in the batch, the path if known, and why. `rule`
+    says what kind of fault it is, where that is not the fault of a field."""
 
     row: int
     path: str
     reason: str
+    rule: str = "json"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Parsed:
         return Parsed(columns, self.rows.filter(kept), self.unread)
 
 
+SOURCE = "source"
+"""The rule of a refusal that the source has said itself."""
 INT64 = 2**63
 """The first whole number that an integer column cannot hold."""
 
@@ -97,7 +102,7 @@ class Parser:
         # pyarrow.json 26 dies of a segmentation fault where the first record is `null`.
         objects = pc.starts_with(records, pattern=b"{")
         strays = pc.indices_nonzero(pc.invert(objects)).to_pylist()
-        unread = [Unread(row, "", "the record is no JSON object") for row in strays]
+        unread = [_stray(row, records[row].as_py()) for row in strays]
         rows = pc.indices_nonzero(objects).cast(pa.int64())
         whole = records.filter(objects) if strays else records
         wrong = list(self._suspected(whole, rows))
@@ -325,8 +330,17 @@ def _glued(parts: list[Array], type_: pa.DataType) -> Array:
     return pa.concat_arrays(parts) if parts else nulls(0, type_)
 
 
+def _stray(row: int, record: bytes) -> Unread:
+    words = words_of(record)
+    if words is not None:
+        return Unread(row, "", words, SOURCE)
+    return Unread(row, "", "the record is no JSON object")
+
+
 def why_unread(row: int, error: Exception, *, of: bytes = b"", what: str = "record") -> Unread:
     """What msgspec says of a record; it names the place as "… - at `$.card.brand`"."""
+    if words_of(of) is not None:
+        return _stray(row, of)
     if isinstance(error, msgspec.ValidationError):
         reason, _, at = str(error).partition(" - at `$.")
         return Unread(row, at.rstrip("`"), reason[:1].lower() + reason[1:])

@@ -187,7 +187,7 @@ class Transformer:
     def _note_unread(self, unread: list[Unread], refusals: Refusals) -> None:
         for one in unread:
             path = one.path.partition("[")[0]
-            name, rule = self._readers.get(path, (path, "json"))
+            name, rule = self._readers.get(path, (path, one.rule))
             reason = f"`{one.path}`: {one.reason}" if one.path else one.reason
             if rule == "key" and one.reason.endswith("got `int`"):
                 reason += f"; write the key as {{type: integer, from: {path}}}"

@@ -76,6 +76,15 @@ NOWHERE = Missing(
 """There is no such list."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What an answer with status 200 says of one place in it; `error` is for a place that is no
+    single record's."""
+
+    path: tuple[str | int, ...]
+    error: StopStream
+
+
 def translated(error: Exception, *, call: str) -> IntegrationError:
     """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it.
 

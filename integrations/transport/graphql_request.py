@@ -2,13 +2,14 @@
 are in the answer."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import StopStream
+from integrations.storage.partial import marked, words_of
 from integrations.transport import Ask
 from integrations.transport.answer import Answer, FieldPath, Next
 from integrations.transport.body import apart, as_sent, readable, records_in, value_at
@@ -42,6 +43,8 @@ class _More(msgspec.Struct, rename="camel"):
 _VARIABLES = "variables."
 """Where a POST's parameters are a document's variables."""
 _EDGES = msgspec.json.Decoder(list[_Edge])
+_EDGE = msgspec.json.Decoder(_Edge)
+_RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def is_null(value: bytes | msgspec.Raw) -> bool:
@@ -49,16 +52,37 @@ def is_null(value: bytes | msgspec.Raw) -> bool:
     return len(value) == 4 and bytes(value) == b"null"
 
 
-def edges_of(connection: bytes | msgspec.Raw, place: str) -> Sequence[msgspec.Raw]:
-    """The undecoded nodes of a connection. Raises `StopStream` for one of another shape."""
+def edges_of(
+    connection: bytes | msgspec.Raw, place: str, *, refused: Collection[int] = ()
+) -> Sequence[msgspec.Raw]:
+    """The undecoded nodes of a connection; of a `refused` one that is not there its edge. Raises
+    `StopStream` for one of another shape."""
     edges = value_at(connection, "edges")
+    whole = edges if edges is not None else b"null"
     try:
-        nodes = [edge.node for edge in _EDGES.decode(edges if edges is not None else b"null")]
+        nodes = (
+            [
+                _node_or_edge(edge) if at in refused else _EDGE.decode(edge).node
+                for at, edge in enumerate(_RAW.decode(whole))
+            ]
+            if refused
+            else [edge.node for edge in _EDGES.decode(whole)]
+        )
     except msgspec.DecodeError as error:
         raise StopStream(f"the edges of {place} have another shape: {error}") from error
-    if any(map(is_null, nodes)):
+    if any(map(is_null, nodes)) and not all(
+        at in refused for at, node in enumerate(nodes) if is_null(node)
+    ):
         raise StopStream(f"{place} has an edge without its node: that record would be lost")
     return nodes
+
+
+def _node_or_edge(edge: msgspec.Raw) -> msgspec.Raw:
+    try:
+        node = _EDGE.decode(edge).node
+    except msgspec.DecodeError:
+        return edge
+    return edge if is_null(node) else node
 
 
 @functools.cache
@@ -76,7 +100,7 @@ def is_cut(record: bytes | msgspec.Raw, place: str) -> bool:
     try:
         level = _cut_decoder(place).decode(record)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return True
+        return words_of(bytes(record)) is None  # what is refused is not read on
     for _ in place.split("."):
         level = level.at
         if level is None:
@@ -194,21 +218,47 @@ class GraphqlRequest(BaseModel):
         return _call(self.query, variables, endpoint=first.endpoint)
 
     def split(self, call: Call, reply: Reply) -> Split:
-        """What the answer to a call holds. Raises as `records_in` does, and `StopStream` for a
-        connection of another shape."""
+        """What the answer to a call holds; a record of which it says that a part could not be given
+        is marked so (`storage.partial`). Raises as `records_in` does, and `StopStream` for a
+        connection of another shape, and for a part of the answer that is no single record's."""
         text = readable(reply.body)
         found = value_at(text, self.records)
         if found is None or is_null(found):
+            reply.whole()
             raise StopStream(f"the answer has no {self.records!r}, where its records should be")
         info = b""
         if isinstance(self.paging, OffsetVariables) and bytes(memoryview(found)[:1]) == b"[":
             records: Sequence[msgspec.Raw] = records_in(found, "")
+            refused = self._refused(reply, found)
         else:
-            records = edges_of(found, self.records)
+            refused = self._refused(reply, value_at(found, "edges"), "edges")
+            records = edges_of(found, self.records, refused=refused)
             info = bytes(value_at(found, "pageInfo") or b"")
         _, content = apart(records, text=text)
         answer = Answer(reply.url, reply.headers, info, records, variables_of(call), content)
-        return Split(as_sent(records, text=text, body=reply.body), answer)
+        sent = as_sent(records, text=text, body=reply.body)
+        if refused:
+            sent = [
+                marked(record, refused[at]) if at in refused else record
+                for at, record in enumerate(sent)
+            ]
+        return Split(sent, answer)
+
+    def _refused(self, reply: Reply, list_: msgspec.Raw | None, *below: str) -> dict[int, str]:
+        """What the answer says of single records, by their places in the list, which is `below`
+        that of the records. Raises what it says of anything else."""
+        if list_ is None or is_null(list_):
+            reply.whole()
+        records = len(records_in(list_, "")) if reply.told and list_ is not None else 0
+        place = (*self.records.split(".")[1:], *below)
+        found: dict[int, str] = {}
+        for one in reply.told:
+            step = one.path[len(place) :][:1]
+            at = step[0] if step and one.path[: len(place)] == place else None
+            if not isinstance(at, int) or not 0 <= at < records:
+                raise one.error
+            found[at] = "; ".join(filter(None, (found.get(at), one.error.what)))
+        return found
 
     def missing(self, ask: Ask, call: Call) -> Missing | None:
         """None: GraphQL says nothing by a status."""

@@ -23,7 +23,7 @@ from integrations.error_handling.guard import Exchange, Guard
 from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
-from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
+from integrations.transport.faults import HTTPX_ERRORS, Missing, Told, refused, translated
 from integrations.transport.source_clock import Began, SourceClock
 from integrations.transport.trust import loopback, trusted
 
@@ -72,13 +72,20 @@ class Reply:
     """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
-    sent.
+    sent. `told` is what it says of parts of itself that could not be given.
     """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     seen_at: datetime
+    told: Sequence[Told] = ()
+
+    def whole(self) -> Self:
+        """Itself. Raises `StopStream` where a part could not be given."""
+        for one in self.told:
+            raise one.error
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +103,10 @@ class HttpOptions:
 
 
 class Check(Protocol):
-    """Raises one of our errors for what a body with status 200 says; `call` names the call."""
+    """Raises one of our errors for what a body with status 200 says; `call` names the call. Gives
+    what it says of single places, for who knows what stands there."""
 
-    def __call__(self, body: bytes, *, call: str) -> None: ...
+    def __call__(self, body: bytes, *, call: str) -> Sequence[Told]: ...
 
 
 class _Signed(httpx.Auth):
@@ -291,9 +299,8 @@ class HttpClient:
                 missing=missing,
             )
         exchange.body = self._body(response)
-        if self._check is not None:
-            self._check(exchange.body, call=self._named(response))
-        return Reply(str(response.url), response.headers, exchange.body, seen_at)
+        told = self._check(exchange.body, call=self._named(response)) if self._check else ()
+        return Reply(str(response.url), response.headers, exchange.body, seen_at, told)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s

@@ -247,7 +247,7 @@ class RestSession:
         return Page(number, found.records, reply.seen_at, len(reply.body)), found.answer
 
     def _one(self, request: OneRequest, call: Call) -> One:
-        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord))
+        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord)).whole()
         return One(request.read(reply), reply.seen_at, len(reply.body))
 
     def __enter__(self) -> Self:
