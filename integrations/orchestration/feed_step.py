@@ -17,7 +17,7 @@ from integrations.connector_template.feed import turn
 from integrations.connector_template.gaps import open_gap
 from integrations.connector_template.run import Run
 from integrations.errors import LedgerUnbalanced
-from integrations.orchestration import checks, feed_report, keys, stops
+from integrations.orchestration import alerts, checks, feed_report, keys, stops
 from integrations.orchestration.failures import failure
 from integrations.orchestration.feed_report import FEED, Said
 from integrations.orchestration.resources import ConnectionResource, StoreResource, now
@@ -109,6 +109,9 @@ def _tell(
         context.log_event(feed_report.materialization(said, position))
     for one in feed_report.evaluations(said, gap=gap, broken=_broken(error)):
         context.log_event(checks.targeted(one, context.instance))
+    alerts.tell(
+        feed.routes.values(), said.spoken, sink=context.log_event, error=context.log.error
+    )  # fmt: skip
     return said
 
 

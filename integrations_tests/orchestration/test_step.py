@@ -1,9 +1,11 @@
 """What a run over a stream's assets does, said by the twin, the database and Dagster's events."""
 
 import json
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from integrations.connector_template.folders import SHIPPED
 from integrations.orchestration import checks, keys
+from integrations.orchestration.alerts import ALERT
 from integrations.orchestration.code_location import build
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.sandbox.faults import Fault
@@ -337,6 +340,12 @@ def test_too_many_refusals_block(floor: Floor, loading: bool) -> None:
     assert current_checks(floor, share) == {None: "FAILED"}
     made = [key for key in trio if floor.instance.get_latest_materialization_event(key)]
     assert made == trio[:1]
+    alerts = floor.instance.fetch_observations(keys.table(CUSTOMERS), limit=9).records
+    told = [one.asset_observation.metadata[ALERT].value for one in alerts if one.asset_observation]
+    assert told == ["refused"] * loading
+    errors = [e.user_message for e in floor.instance.all_logs(result.run_id) if e.level == ERROR]
+    said = f"{CUSTOMERS}: [0-9]+ of [0-9]+ units were refused in this run"
+    assert sum(bool(re.match(said, line)) for line in errors) == loading
 
 
 def test_a_reading_that_lacks_too_much_says_so(floor: Floor) -> None:
