@@ -4,8 +4,9 @@ IntegrationError
 ├── RetryLater         the other side is busy, away or slow: the same call may succeed later
 │   └── CircuitOpen    so often that nobody asks it before a certain time, and waiting here is vain
 ├── StopStream         this stream's answers cannot be trusted or read: it stops, its siblings go on
-│   └── PositionGone   the source no longer knows the position: the stream is read again from a
-│                      moment
+│   ├── PositionGone   the source no longer knows the position: the stream is read again from a
+│   │                  moment
+│   └── Barred         the source refuses the stream as a whole: no more of it is asked in the run
 ├── StopConnection     the credential was refused: every stream of the connection stops
 ├── FixConfig          a file, a setting or the environment is wrong: a person changes it
 └── LedgerUnbalanced   counts that must agree do not: nothing is committed, this is our bug
@@ -67,6 +68,10 @@ class StopStream(IntegrationError):
 
 class PositionGone(StopStream):
     """The position that a stream would be read from is one that the source no longer knows."""
+
+
+class Barred(StopStream):
+    """The source has no such stream, or none for this credential, whatever of it is asked."""
 
 
 class StopConnection(IntegrationError):

@@ -12,8 +12,10 @@ MARK = f'{{"{_KEY}":'.encode()
 
 
 def marked(record: bytes, reason: str) -> bytes:
-    """The record (a JSON object) with why not all of it could be had."""
-    rest = record.lstrip()[1:].lstrip()
+    """The record with why not all of it could be had; one that is no JSON object stands under the
+    key `record`."""
+    sent = record.lstrip()
+    rest = (sent if sent.startswith(b"{") else b'{"record": %b}' % sent)[1:].lstrip()
     more = b"" if rest.startswith(b"}") else b","
     return b"".join((MARK, json.dumps(reason).encode(), more, rest))
 

@@ -217,18 +217,24 @@ def test_a_wrong_call_says_what_to_do(demo: Any, call: Call, words: list[str], s
 
 
 def test_a_failure_is_told_on_standard_error(demo: Any, call: Call, home: Path) -> None:
-    """With --json too, where standard output holds the lines of the contract and nothing else."""
+    """With --json too, where standard output holds the lines of the contract and nothing else; the
+    siblings of a stream whose credential is refused are not asked for."""
     twin = StripeTwin(7, clock=lambda: datetime.now(UTC), per_day=1)
     twin.faults.append(Fault(status=401, times=9))
     with running(twin) as url:
         served = {"stripe": {"url": url, "secrets": dict(twin.secrets)}, **named()}
         (home / FILE).write_text(json.dumps(served))
-        done = call("sync", "stripe/sandbox/customers", "--full", "--json")
+        names = [f"stripe/sandbox/{name}" for name in ("customers", "payouts")]
+        done = call("sync", *names, "--full", "--json")
         (home / FILE).unlink()
-    (line,) = map(json.loads, done.stdout.splitlines())
-    assert (done.exit_code, line["status"]) == (1, "failed")
-    assert "failed: stripe/sandbox/customers: " in done.stderr
-    assert "401" in done.stderr
+    lines = [*map(json.loads, done.stdout.splitlines())]
+    assert (done.exit_code, [line["status"] for line in lines]) == (1, ["failed"] * 2)
+    first, second = done.stderr.splitlines()
+    assert "failed: stripe/sandbox/customers: " in first
+    assert "401" in first
+    assert "failed: stripe/sandbox/payouts: " in second
+    assert "was refused to another of its streams in this run" in second
+    assert twin.requests == 1
 
 
 def test_outside_of_a_project_only_demo_and_up_work(run: Run, tmp_path: Path) -> None:

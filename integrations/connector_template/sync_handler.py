@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from integrations.error_handling.alert import Alert
 from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import FullSync, WindowSync
@@ -32,7 +33,8 @@ AnyRequest = Annotated[
 class Stream(BaseModel):
     """One kind of record: the request that lists it and the state that its reading keeps.
 
-    `one` says how a single record is fetched by the key that the source knows it by.
+    `one` says how a single record is fetched by the key that the source knows it by, `alert` how
+    much of it a run may refuse before that is told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class Stream(BaseModel):
     sync: Sync
     request: AnyRequest
     one: OneRequest | None = None
+    alert: Alert = Alert()
 
 
 class ChildStream(BaseModel):
@@ -51,6 +54,7 @@ class ChildStream(BaseModel):
 
     description: str = ""
     of: Name
+    alert: Alert = Alert()
 
 
 def _tag(value: Any) -> str:

@@ -97,7 +97,8 @@ class Session(Protocol[Request_contra]):
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater` when retrying is over, `StopStream` for answers
         that make no sense, `PositionGone` when the source does not know `ask.position` any more,
-        `StopConnection` for a refused credential, `FixConfig` for what a file says wrongly.
+        `Barred` when it refuses the stream as a whole, `StopConnection` for a refused credential,
+        `FixConfig` for what a file says wrongly.
         """
 
     def one(

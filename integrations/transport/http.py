@@ -5,8 +5,6 @@ An origin is scheme, host and port (RFC 6454). Redirects are followed here and n
 would send headers like `X-Api-Key` along to anywhere.
 """
 
-import ipaddress
-import ssl
 import threading
 import time
 import zlib
@@ -25,8 +23,9 @@ from integrations.error_handling.guard import Exchange, Guard
 from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
-from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
+from integrations.transport.faults import HTTPX_ERRORS, Missing, Told, refused, translated
 from integrations.transport.source_clock import Began, SourceClock
+from integrations.transport.trust import loopback, trusted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
@@ -83,7 +82,7 @@ class Reply:
     decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
-    sent.
+    sent. `told` is what it says of parts of itself that could not be given.
     """
 
     url: str
@@ -91,6 +90,13 @@ class Reply:
     body: bytes
     seen_at: datetime
     status: int = 200
+    told: Sequence[Told] = ()
+
+    def whole(self) -> Self:
+        """Itself. Raises `StopStream` where a part could not be given."""
+        for one in self.told:
+            raise one.error
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +114,10 @@ class HttpOptions:
 
 
 class Check(Protocol):
-    """Raises one of our errors for what a body with status 200 says; `call` names the call."""
+    """Raises one of our errors for what a body with status 200 says; `call` names the call. Gives
+    what it says of single places, for who knows what stands there."""
 
-    def __call__(self, body: bytes, *, call: str) -> None: ...
+    def __call__(self, body: bytes, *, call: str) -> Sequence[Told]: ...
 
 
 class _Signed(httpx.Auth):
@@ -172,10 +179,10 @@ class HttpClient:
             headers={"Accept": "application/json", **options.headers},
             timeout=options.timeout_s,
             follow_redirects=False,
-            verify=_trusted(self._base.scheme),
+            verify=trusted(self._base.scheme),
             event_hooks={"request": [self._count]},
             # A proxy from the environment could not reach this machine's own servers.
-            trust_env=not _loopback(self._base.host),
+            trust_env=not loopback(self._base.host),
         )
 
     @property
@@ -186,9 +193,10 @@ class HttpClient:
     def fetch(self, call: Call, *, missing: Missing | None = None) -> Reply:
         """The answer to a call.
 
-        Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
-        sent, when the target or a redirect leads to another origin. `missing` says what is raised
-        for an answer that what was asked for does not exist.
+        Raises `RetryLater`, `StopStream` or `StopConnection`, and `FixConfig` for a host whose
+        certificate is not trusted; `StopStream` too, and nothing is sent, when the target or a
+        redirect leads to another origin. `missing` says what is raised for an answer that what was
+        asked for does not exist.
         """
         with self._open():
             return self._fetched(call, missing)
@@ -314,10 +322,9 @@ class HttpClient:
                 missing=missing,
             )
         exchange.body = self._body(response)
-        if self._check is not None:
-            self._check(exchange.body, call=self._named(response))
-        status = response.status_code
-        return Reply(str(response.url), response.headers, exchange.body, seen_at, status)
+        told = self._check(exchange.body, call=self._named(response)) if self._check else ()
+        url, status = str(response.url), response.status_code
+        return Reply(url, response.headers, exchange.body, seen_at, status, told)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s
@@ -385,12 +392,6 @@ class HttpClient:
         self.close()
 
 
-def _trusted(scheme: str) -> ssl.SSLContext | bool:
-    # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
-    # authorities takes 20 ms.
-    return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 def _unpacked_whole(response: httpx.Response) -> bool:
     """Whether a body that was read was unpacked to its end, and nothing stood behind that.
 
@@ -415,10 +416,3 @@ def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
 
 def _origin_text(url: httpx.URL) -> str:
     return redact(f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -74,6 +74,10 @@ class Listing(Protocol):
         """What it asks, in a word or two, for people."""
 
     @property
+    def fixed(self) -> bool:
+        """Whether every pull begins at the same address."""
+
+    @property
     def endpoints(self) -> Sequence[str]:
         """Those of all its calls, its own the last: nothing goes without that."""
 

@@ -28,7 +28,7 @@ from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
 from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
-from integrations.transport.faults import UNTOLD, Missing, Untold
+from integrations.transport.faults import NOWHERE, UNTOLD, Missing, Untold
 from integrations.transport.http import Call, Check, HttpClient, HttpOptions
 from integrations.transport.listing import Listing, is_credential
 from integrations.transport.one_request import Detail, OneRequest
@@ -172,6 +172,7 @@ class RestSession:
     ) -> None:
         self._http, self._retry, self._sleep, self._random = http, retry, sleep, random
         self._concurrency = concurrency
+        self._heard = False  # any page, so that its address is no wrong one
 
     @property
     def requests(self) -> int:
@@ -190,8 +191,9 @@ class RestSession:
 
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`;
-        `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
-        when the pages go in a circle.
+        `PositionGone` when the source does not know `ask.position` any more, `Barred` when it does
+        not let us read the list or has none there, and `StopStream` too when the pages go in a
+        circle.
 
         A record whose detail the source has not, and a parent whose list it has not or does not
         give, are in their page, marked (`integrations.unanswered`).
@@ -291,7 +293,7 @@ class RestSession:
                 ahead.start()
             fetch = ahead.take()
             page, answer = self._retried(begun or fetch, waited=waited)
-            begun = None
+            self._heard, begun = True, None
             page = replace(page, number=number)
             ahead.circle.answered(page, answer.content)
             wanted = known(paging, answer, most=most)
@@ -336,7 +338,10 @@ class RestSession:
         )
 
     def _made(self, request: Listing, ask: Ask, call: Call) -> Callable[[], Fetched]:
-        return partial(self._page, request, call, missing=request.missing(ask, call))
+        missing = request.missing(ask, call)
+        if missing is None and request.fixed and not self._heard:
+            missing = NOWHERE
+        return partial(self._page, request, call, missing=missing)
 
     def _page(self, request: Listing, call: Call, *, missing: Missing | None) -> Fetched:
         reply = self._http.fetch(call, missing=missing)
@@ -344,7 +349,7 @@ class RestSession:
         return Page(1, found.records, reply.seen_at, len(reply.body)), found.answer
 
     def _one(self, request: OneRequest, call: Call) -> One:
-        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord))
+        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord)).whole()
         return One(request.read(reply), reply.seen_at, len(reply.body))
 
     def __enter__(self) -> Self:

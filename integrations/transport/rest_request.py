@@ -210,6 +210,11 @@ class RestRequest(BaseModel):
         details = [self.detail.asks] if self.detail is not None else []
         return [*details, *(self.parent.above.endpoints if self.parent else []), self.asks]
 
+    @property
+    def fixed(self) -> bool:
+        """Whether its path has no slots."""
+        return not slots_in([self.path])
+
     def first(self, ask: Ask) -> Call:
         """A pull's first call. Raises `FixConfig` as `values_of` does, and `Untold` for a parent
         whose value is no part of a path."""

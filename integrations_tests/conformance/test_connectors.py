@@ -163,7 +163,8 @@ def test_a_refused_credential_stops_the_connection(subject: Subject, case: Case)
 def test_a_busy_source_is_given_its_time(
     subject: Subject, case: Case, loaded: Loaded, status: int
 ) -> None:
-    """Retry-After is waited for to the second, in the middle of a list too; then all is loaded."""
+    """Retry-After is waited for, in the middle of a list too, and not much longer; then all is
+    loaded."""
     stream, window = _largest(subject, loaded)
     for wait in (7, 19):
         headers = {"Retry-After": str(wait)}
@@ -172,7 +173,8 @@ def test_a_busy_source_is_given_its_time(
 
     entry = case.sync(stream, window)
 
-    assert case.slept == [7, 19]
+    first, second = case.slept
+    assert (7 < first < 10, 19 < second < 25) == (True, True)
     once = loaded.entries[stream.id.stream, window]
     assert entry.api_calls == once.api_calls + 2
     assert (entry.received, entry.quarantined) == (once.received, once.quarantined)

@@ -99,8 +99,8 @@ PLANTS = (
         "a retry without jitter",
         "the waits are the ceilings",
         "error_handling/retry.py",
-        "wait = ceiling * (0.5 + random() / 2)",
-        "wait = ceiling",
+        "ceiling * (_LEAST + (1 - _LEAST) * random())",
+        "ceiling",
         "error_handling/test_retry.py::test_the_jitter_stays_inside_the_ceiling[0.25]",
     ),
     Plant(
