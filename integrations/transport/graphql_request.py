@@ -2,6 +2,7 @@
 are in the answer."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -41,6 +42,7 @@ class _More(msgspec.Struct, rename="camel"):
 
 _VARIABLES = "variables."
 """Where a POST's parameters are a document's variables."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _EDGES = msgspec.json.Decoder(list[_Edge])
 
 
@@ -113,7 +115,8 @@ class GraphqlRequest(BaseModel):
     """What one stream asks for: a whole document, its `variables` with the slots of a REST
     request's parameters, and `records`, the place of the connection (or plain list) in the answer.
 
-    `nested` says how connections inside a record are read on when they are cut.
+    `nested` says how connections inside a record are read on when they are cut. A whole number goes
+    as such into a variable that the document declares as `Int` or `Float`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -220,9 +223,21 @@ def variables_of(call: Call) -> dict[str, str | int | bool]:
 
 
 def _call(query: str, variables: Mapping[str, str | int | bool], *, endpoint: str) -> Call:
-    named = {_VARIABLES + name: value for name, value in variables.items()}
+    numbers = _numbers(query)
+    named = {
+        _VARIABLES + name: int(value)
+        if name in numbers and isinstance(value, str) and _WHOLE.fullmatch(value)
+        else value
+        for name, value in variables.items()
+    }
     params = {"query": query, **named}
     return Call(target="", endpoint=endpoint, method="POST", params=params)
+
+
+@functools.cache
+def _numbers(query: str) -> frozenset[str]:
+    """The variables that are numbers: positions, moments and ids are kept as texts."""
+    return Document.read(query).numbers
 
 
 def _paged(paging: Relay | OffsetVariables) -> dict[str, bool]:

@@ -56,6 +56,10 @@ class Query:
         return [*ORDERED.values()]
 
     @strawberry.field
+    def numbered(self, seq: int) -> Order:
+        return [*ORDERED.values()][seq - 1]
+
+    @strawberry.field
     def listed(self, offset: int, first: int) -> list[Order]:
         return _listed(offset, first)
 

@@ -87,6 +87,20 @@ GRAPHQL = {
 }
 
 
+def test_a_position_goes_into_a_number_of_graphql(
+    serve: Serve, orders: list[dict[str, Any]]
+) -> None:
+    request = GRAPHQL | {
+        "query": f"""query ($seq: Int, $after: String) {{
+            orders(first: {PAGE}, after: $after, sort: seq, filter: {{seq: {{gt: $seq}}}}) {{ {INFO}
+            edges {{ node {{ number seq }} }} }} }}""",
+        "variables": {"seq": "{position}"},
+        "nested": {},
+    }
+    records, _ = read(serve("datasette"), request, ask=Ask(position="9"), position="seq")
+    assert [one["seq"] for one in records] == [one["seq"] for one in orders[9:]]
+
+
 def test_a_connection_and_those_inside_its_records_are_read_to_their_ends(
     serve: Serve, orders: list[dict[str, Any]]
 ) -> None:

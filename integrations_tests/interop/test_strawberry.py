@@ -16,8 +16,12 @@ LINES = f"{INFO} edges {{ node {{ sku }} }}"
 SEQS = [*range(1, ORDERS + 1)]
 
 
-def orders(fields: str) -> dict[str, Any]:
-    """A request for all orders, with these fields and all lines of each."""
+BY_ID = {"by": "node(id: $id)", "type": "ID", "id": "id"}
+BY_NUMBER = {"by": "numbered(seq: $id)", "type": "Int", "id": "seq"}
+
+
+def orders(fields: str, by: dict[str, str] = BY_ID) -> dict[str, Any]:
+    """A request for all orders, with these fields and all lines of each, read on by an id."""
     return {
         "query": f"""query ($after: String) {{ orders(first: {PAGE}, after: $after) {{ {INFO}
             edges {{ node {{ id seq {fields} lines(first: 2) {{ {LINES} }} }} }} }} }}""",
@@ -25,9 +29,10 @@ def orders(fields: str) -> dict[str, Any]:
         "paging": {"type": "relay"},
         "nested": {
             "lines": {
-                "query": f"""query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Order {{
-                    lines(first: 2, after: $after) {{ {LINES} }} }} }} }}""",
-                "connection": "data.node.lines",
+                "query": f"""query ($id: {by["type"]}!, $after: String) {{ order: {by["by"]} {{
+                    ... on Order {{ lines(first: 2, after: $after) {{ {LINES} }} }} }} }}""",
+                "id": by["id"],
+                "connection": "data.order.lines",
             }
         },
     }
@@ -41,9 +46,11 @@ def by_offset(name: str, size: int) -> dict[str, Any]:
     }
 
 
-def test_a_connection_and_those_inside_its_records_are_read_to_their_ends(serve: Serve) -> None:
-    """The records' ids are Relay's own, global and opaque."""
-    records, pages = read(serve("strawberry"), orders(""))
+@pytest.mark.parametrize("by", [BY_ID, BY_NUMBER], ids=["Relay's opaque id", "a number"])
+def test_a_connection_and_those_inside_its_records_are_read_to_their_ends(
+    serve: Serve, by: dict[str, str]
+) -> None:
+    records, pages = read(serve("strawberry"), orders("", by))
     found = [
         (one["seq"], [edge["node"]["sku"] for edge in one["lines"]["edges"]]) for one in records
     ]
