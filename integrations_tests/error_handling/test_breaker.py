@@ -123,7 +123,7 @@ def test_what_is_late_says_nothing() -> None:
 calls = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 3), st.integers(0, 3)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(calls)
 def test_it_does_not_matter_who_tells_first(
     calls: list[tuple[int, int, int]],
