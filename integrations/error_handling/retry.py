@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.errors import RetryLater
+from integrations.errors import QuotaSpent, RetryLater
 
 T = TypeVar("T")
 
@@ -25,7 +25,8 @@ class Retry(BaseModel):
 
     The calls of one pull share its budget, so a window whose every page fails ends all the same.
     What the source asks for counts for its call alone: one that says again and again how long it is
-    busy is read on for as long as it answers in between.
+    busy is read on for as long as it answers in between. So does, apart from all else, what a call
+    waits that a quota holds back: it was not made, so that is no attempt and no failure.
 
     The figures are ceilings: half of a wait is random, so that callers who failed together do not
     come back together. The default budget is three of the longest waits: what is down for longer
@@ -55,9 +56,12 @@ class Retry(BaseModel):
         once. The last `RetryLater` is raised with the number of attempts.
         """
         waited, here = waited or Waited(), 0.0
+        attempted = self._in_turn(call, sleep, on_retry)
         for attempt in itertools.count(1):
             try:
-                return call()
+                return attempted()
+            except QuotaSpent:
+                raise
             except RetryLater as error:
                 wait, asked = self._wait(error, attempt, random), self._asks(error)
                 spent = here if asked else max(here, waited.seconds)
@@ -70,6 +74,41 @@ class Retry(BaseModel):
             if not asked:
                 waited.seconds += wait
         raise AssertionError("unreachable: the attempts are endless")
+
+    def _in_turn(
+        self,
+        call: Callable[[], T],
+        sleep: Callable[[float], None],
+        on_retry: Callable[[RetryLater, float], None] | None,
+    ) -> Callable[[], T]:
+        """The call, which waits for its turn under a quota: in all of its attempts together for as
+        long as the budget, whatever else is waited."""
+        held = 0.0
+
+        def attempted() -> T:
+            nonlocal held
+            while True:
+                try:
+                    return call()
+                except QuotaSpent as error:
+                    if held + error.wait_s > self.budget_s:
+                        raise self._never(error, held) from error
+                    wait = error.wait_s
+                    held += wait
+                    if on_retry is not None:
+                        on_retry(error, wait)
+                sleep(wait)
+
+        return attempted
+
+    def _never(self, error: QuotaSpent, held: float) -> QuotaSpent:
+        more = f" after {held:.0f} s in which it was" if held else ""
+        return QuotaSpent(
+            f"{error.what}{more}, and a pull waits {self.budget_s:.0f} s for that",
+            wait_s=error.wait_s,
+            where=error.where,
+            todo=error.todo or f"Run it again in {error.wait_s:.0f} s.",
+        )
 
     def _asks(self, error: RetryLater) -> bool:
         """Whether the source says how long to wait. `Retry-After: 0` is common and says nothing: it

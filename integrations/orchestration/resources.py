@@ -8,7 +8,8 @@ values are read when a run opens it, and never before.
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,12 +21,15 @@ from pydantic import TypeAdapter
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.sync_handler import AnyTransport
+from integrations.error_handling.guard import Guard
+from integrations.error_handling.quota import QuotaGuard
+from integrations.error_handling.shared_budget import SharedBudget
 from integrations.errors import IntegrationError
 from integrations.redaction import redact
 from integrations.sandbox.address import twin
 from integrations.secrets import Secret, SecretRef
 from integrations.settings import Settings
-from integrations.storage import clocks
+from integrations.storage import clocks, quotas
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
 from integrations.transport.rest import RestSession
@@ -78,15 +82,22 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         connection: psycopg.Connection[Any],
         *,
         sleep: Callable[[float], None] = time.sleep,
+        backfill: bool = False,
     ) -> Iterator[RestSession]:
-        """A session that begins with what earlier ones learned of the source's clock, and leaves
-        what it has learned itself in the store. `connection` must be idle, and is left so.
+        """A session that begins with what earlier ones learned of the source's clock and its
+        quotas, and leaves what it has learned itself in the store. `connection` must be idle, and
+        is left so.
 
-        `sleep` waits between two tries of a request. Raises as `open` does.
+        `sleep` waits between two tries of a request. A `backfill` leaves a part of each quota to
+        the live sync. Raises as `open` does.
         """
-        held = clocks.held(connection, self.connector, self.connection)
+        held, known = quotas.begin(connection, self.connector, self.connection)
         connection.rollback()
-        with self.open(offset_s=held, sleep=sleep) as session:
+        budget = SharedBudget(
+            lambda: StoreResource().connect(), connector=self.connector, connection=self.connection
+        )
+        quota = self._quota(shared=budget, known=known, backfill=backfill)
+        with closing(quota), self.open(offset_s=held, sleep=sleep, guards=[quota]) as session:
             try:
                 yield session
             finally:
@@ -104,10 +115,15 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             _log.warning("the source's clock could not be kept: %s", redact(str(error)))
 
     def open(
-        self, *, offset_s: float = 0.0, sleep: Callable[[float], None] = time.sleep
+        self,
+        *,
+        offset_s: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+        guards: Sequence[Guard] | None = None,
     ) -> RestSession:
         """A session that is logged in; the caller closes it. `offset_s` is by how many seconds
-        the source's clock is known to be ahead of ours.
+        the source's clock is known to be ahead of ours. Without `guards` of its own it has those
+        that need no store.
 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
@@ -121,6 +137,21 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             clock=now,
             sleep=sleep,
             random=random.random,
+            guards=[self._quota()] if guards is None else guards,
+        )
+
+    def _quota(
+        self, *, shared: SharedBudget | None = None, known: bool = False, backfill: bool = False
+    ) -> QuotaGuard:
+        """What holds requests back before a quota is spent. A twin has none but those it tells."""
+        transport = TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
+        return QuotaGuard(
+            () if self.connection == SANDBOX else transport.quota,
+            holder=uuid.uuid4().hex[:12],
+            now=now,
+            shared=shared,
+            known=known,
+            backfill=backfill,
         )
 
     def _account(self) -> tuple[str, dict[str, Secret]]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
+from dagster._core.storage.tags import BACKFILL_ID_TAG as BACKFILL_TAG
 
 from integrations.connector_template import loading, rewinding
 from integrations.connector_template.connector import BoundStream
@@ -98,7 +99,8 @@ def _work(
         loading.refuse_changed(stream, connection=connection)
     # Without raw this is a replay: no secret is read and the source hears nothing of it.
     pulls = keys.raw(stream.id) in _selected(context)
-    session = stack.enter_context(source.session(connection)) if pulls else None
+    backfill = BACKFILL_TAG in context.run.tags
+    session = stack.enter_context(source.session(connection, backfill=backfill)) if pulls else None
     telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)
     selected = _selected(context)
     children = [Teller(one, _mapping(one, context), selected, telling) for one in stream.children]
@@ -204,7 +206,7 @@ def _rewind(work: Work, context: dg.AssetExecutionContext, since: datetime | Non
 
 def _run(context: dg.AssetExecutionContext, config: SyncConfig, *, pulls: bool) -> Run:
     run, continued = context.run, retried(context.run, context.instance)
-    cause: Cause = "backfill" if "dagster/backfill" in run.tags else "sync"
+    cause: Cause = "backfill" if BACKFILL_TAG in run.tags else "sync"
     if continued:
         cause = "retry"
     if not pulls:

@@ -4,15 +4,15 @@ The one place where httpx's exceptions and HTTP's statuses are read. Texts that 
 are redacted here, and so are the causes: an orchestrator stores the messages of both.
 """
 
-import email.utils
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import msgspec
 
+from integrations.error_handling.rate_limits import http_date
 from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
 from integrations.redaction import redact, scrub
 
@@ -145,15 +145,6 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
         return None
     wait = (until - (http_date(headers.get("date", "")) or now)).total_seconds()
     return min(wait, _LONGEST) if wait >= 0 else None
-
-
-def http_date(text: str) -> datetime | None:
-    """The moment of an HTTP date; None for a text that is none."""
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def vendor_words(body: bytes) -> str:

@@ -12,7 +12,13 @@ from integrations.storage import migrations
 from integrations.storage.database import connect
 from integrations.storage.migrations import migrate
 
-STEPS = ["0001_ledger_and_positions", "0002_lanes", "0003_fields", "0004_drift_of_a_line"]
+STEPS = [
+    "0001_ledger_and_positions",
+    "0002_lanes",
+    "0003_fields",
+    "0004_drift_of_a_line",
+    "0006_quotas",
+]
 """All there are, in their order."""
 
 
