@@ -21,8 +21,8 @@ SHARE = 20
 SCARCE = 0.5
 """What is less than this share of a window is scarce: it is spread, in leases of a hundredth."""
 _FINE = 100
-_SPREAD = 0.9
-"""Of what is left of a window: the last call should come before its end, not at it."""
+_TAIL = 0.2
+"""The share of a window at its end into which nothing is spread: calls are late, never early."""
 RESERVE = 0.2
 """The share that is only for the live sync: a backfill must leave it alone."""
 _GRAINS = 100
@@ -68,6 +68,11 @@ class Use(msgspec.Struct, frozen=True):
     left: float
     renews_in: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.left:.0f} of {self.units:.0f} left, more in {self.renews_in:.0f} s"
+        )
+
 
 class Quota(msgspec.Struct):
     """One quota: `units` in `per_s` seconds. Where it is `spread`, `turns` are when the next one
@@ -91,9 +96,9 @@ class Quota(msgspec.Struct):
         start, every = now, 0.0
         if self.spread and free < whole * SCARCE and not self._unknown(now):
             units = max(ask.need, min(units, math.ceil(whole / _FINE)))
-            end = now + self._renews_in(now) * _SPREAD
-            start = min(max(now, self.turns[ask.backfill]), max(now, end))
-            every = (end - start) / free if end > start else 0.0
+            end = max(now, now + self._renews_in(now) - self.per_s * _TAIL)
+            start = min(max(now, self.turns[ask.backfill]), end)
+            every = (end - start) / free
             self.turns[ask.backfill] = start + every * units
         until = start + every * units + self._life
         probe = self._unknown(now)
@@ -123,7 +128,7 @@ class Quota(msgspec.Struct):
         self._forget(now)
         if self._unknown(now):
             return None
-        left = max(0.0, self._free(now, 0.0))
+        left = max(0.0, self._free(now, 0.0) + self._leased)
         return Use(name, self.units, self.per_s, left, self._renews_in(now))
 
     def ends_at(self, now: float) -> float:
@@ -301,13 +306,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True):
     """What a holder tells and asks: `declared` are units and seconds of quotas of its file, and
-    whether they are spread. With `done` it gives back what it has."""
+    whether they are spread. With `done` it gives back what it has. `waited` are the seconds that
+    the report itself was on its way."""
 
     holder: str
     answers: Sequence[Answer] = ()
     asks: Mapping[str, Ask] = {}
     declared: Mapping[str, tuple[float, float, bool]] = {}
     done: bool = False
+    waited: float = 0.0
 
 
 class State(msgspec.Struct):
@@ -324,7 +331,7 @@ class State(msgspec.Struct):
             if name not in self.quotas:
                 self.quotas[name] = Sliding(units, per_s, spread=spread)
         for answer in report.answers:
-            self._hear(report.holder, answer, now - answer.age)
+            self._hear(report.holder, answer, now - answer.age - report.waited)
         if report.done:
             for name, quota in self.quotas.items():
                 quota.release(report.holder, report.asks.get(name, Ask()), now)

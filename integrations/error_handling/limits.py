@@ -41,6 +41,10 @@ class Limit(BaseModel):
         wanted = self.endpoint
         return wanted is None or path == wanted or path.startswith(f"{wanted.rstrip('/')}/")
 
+    def __str__(self) -> str:
+        each = ", each endpoint for itself" if self.each_endpoint else ""
+        return f"{self.name('')}{each}"
+
     def name(self, endpoint: str) -> str:
         """Which count a call to the endpoint is added to, in words: `420 calls in 60 s of GET`."""
         what = "errors" if self.errors else "credits" if self.cost else "calls"

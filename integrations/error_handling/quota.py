@@ -93,11 +93,12 @@ class _Lease:
             self.want = min(self.want * 2, _MOST) if in_time else max(self.want / 2, 1.0)
         return Ask(need, max(need, self.want), self.flying, backfill)
 
-    def granted(self, grant: Grant, now: float) -> None:
-        """Takes what was granted in its place."""
+    def granted(self, grant: Grant, *, asked: float, now: float) -> None:
+        """Takes what was granted in its place, somewhen between the moment when it was asked for
+        and now."""
         self.units, self.every, self.probe = grant.units, grant.every_s, grant.probe
-        self.since, self.at, self.again = now, now + grant.in_s, now + grant.in_s
-        self.until = now + grant.lasts_s if grant.units else 0.0
+        self.since, self.at, self.again = asked, now + grant.in_s, now + grant.in_s
+        self.until = asked + grant.lasts_s if grant.units else 0.0
 
     def take(self, need: float) -> None:
         self.units -= need
@@ -139,7 +140,8 @@ class QuotaGuard:
         self._costs: dict[str, float] = {}
         self._answers: list[tuple[float, Answer]] = []
         self._uses: list[Use] = []
-        self._shut, self._away = (0.0, 0.0), (0.0, 0.0)
+        self._shut: dict[str, tuple[float, float]] = {}
+        self._away = (0.0, 0.0)
 
     @contextmanager
     def around(self, exchange: Exchange) -> Iterator[None]:
@@ -153,8 +155,11 @@ class QuotaGuard:
                 self._ended(exchange, taken)
 
     def uses(self) -> Sequence[Use]:
-        """What is left of each quota, as of when it was last asked for."""
-        return tuple(self._uses)
+        """What is left of each quota, as of when it was last asked for or told."""
+        with self._lock:
+            if any(answer.said for _, answer in self._answers):
+                self._exchange({})
+            return tuple(self._uses)
 
     def close(self) -> None:
         """Gives back what is leased, and says what was used of it."""
@@ -170,8 +175,9 @@ class QuotaGuard:
     def _taken(self, endpoint: str) -> Mapping[str, float]:
         """What the call may use of each quota: by its name, how much."""
         now = self._now()
-        if _within(self._shut, now):
-            raise _spent(endpoint, "what the source has asked for", self._shut[1] - now)
+        shut = self._shut.get(endpoint, (0.0, 0.0))
+        if _within(shut, now):
+            raise _spent(endpoint, "what the source has asked for", shut[1] - now)
         if self._unasked:
             self._unasked = False
             self._exchange({})
@@ -247,7 +253,8 @@ class QuotaGuard:
         asked = error.retry_after if isinstance(error, RetryLater) else None
         if not asked or exchange.status not in _THROTTLED:
             return said
-        self._shut = (now, max(self._shut[1] if _within(self._shut, now) else 0.0, now + asked))
+        # Of this endpoint alone: others may have quotas of their own.
+        self._shut[exchange.endpoint] = (now, now + asked)
         left = costs.remaining(exchange.body) if exchange.status == 200 else None
         if left is not None:
             priced = [limit for limit in self._limits if limit.cost]
@@ -288,7 +295,7 @@ class QuotaGuard:
         self._answers.clear()
         for name in asks:
             if name in grants:
-                self._leases[name].granted(grants[name], now)
+                self._leases[name].granted(grants[name], asked=now, now=self._now())
         self._names = {name for name, quota in state.quotas.items() if isinstance(quota, Told)}
         self._told = {endpoint: list(names) for endpoint, names in state.endpoints.items()}
         self._uses = state.uses(at)

@@ -1,11 +1,13 @@
 """The one budget of all processes that use a connection, kept in the database."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from integrations.error_handling.budget import Grant, Report, State, Use
 from integrations.errors import RetryLater
@@ -36,10 +38,12 @@ class SharedBudget:
             text: str, now: float
         ) -> tuple[str, float, tuple[Mapping[str, Grant], State, float]]:
             state = _read(text)
-            grants = state.exchange(report, now)
+            waited = time.monotonic() - began
+            grants = state.exchange(replace(report, waited=waited), now)
             until = state.until(now)
             return msgspec.json.encode(state).decode(), until, (grants, state, now)
 
+        began = time.monotonic()
         try:
             if self._database is None:
                 self._database = self._connect()

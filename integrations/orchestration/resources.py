@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.sync_handler import AnyTransport
+from integrations.error_handling.budget import Use
 from integrations.error_handling.guard import Guard
 from integrations.error_handling.quota import QuotaGuard
 from integrations.error_handling.shared_budget import SharedBudget
@@ -160,6 +161,12 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             return address.url, address.secrets
         references = TypeAdapter(dict[str, SecretRef]).validate_python(self.secrets)
         return self.base_url, {name: ref.resolve() for name, ref in references.items()}
+
+
+def quota_uses(session: RestSession | None) -> list[Use]:
+    """What is left of the quotas of a session's connection, as far as is known."""
+    guards = session.guards if session is not None else ()
+    return [use for one in guards if isinstance(one, QuotaGuard) for use in one.uses()]
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # holds no generic

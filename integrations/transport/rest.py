@@ -167,6 +167,11 @@ class RestSession:
         return self._http.requests
 
     @property
+    def guards(self) -> Sequence[Guard]:
+        """What stands around each request."""
+        return self._http.guards
+
+    @property
     def offset_s(self) -> float:
         """How many seconds the source's clock is ahead of ours, as far as its answers told."""
         return self._http.offset_s
