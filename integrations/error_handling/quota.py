@@ -29,6 +29,8 @@ AWAY_S = 30.0
 """For so long the budget of all is left alone when it could not be reached."""
 _MOST = 256.0
 """The largest lease: what came of its calls is kept until the next one."""
+_WORTH_S = 0.001
+"""Nobody waits for less."""
 _ROUNDS = 3
 """A lease may bring word of quotas that are new here, which then are asked for too."""
 _THROTTLED = frozenset({200, 429})
@@ -83,8 +85,10 @@ class _Lease:
         if now < self.since:  # our clock was set back
             return None
         if self.units >= need and now < self.until:
-            return max(0.0, self.at - now)
-        return self.again - now if now < self.again else None
+            wait = self.at - now
+            return wait if wait > _WORTH_S else 0.0
+        wait = self.again - now
+        return wait if wait > _WORTH_S else None
 
     def ask(self, need: float, now: float, *, backfill: bool) -> Ask:
         """What is asked for in its place."""
@@ -108,6 +112,7 @@ class _Lease:
     def settle(self, need: float, used: float) -> None:
         self.flying -= need
         self.units += need - used
+        self.at += self.every * (used - need)
 
 
 class QuotaGuard:
@@ -155,9 +160,9 @@ class QuotaGuard:
                 self._ended(exchange, taken)
 
     def uses(self) -> Sequence[Use]:
-        """What is left of each quota, as of when it was last asked for or told."""
+        """What is left of each quota now; what came of this process's calls is reported for it."""
         with self._lock:
-            if any(answer.said for _, answer in self._answers):
+            if self._answers:
                 self._exchange({})
             return tuple(self._uses)
 
