@@ -11,17 +11,20 @@ from integrations.error_handling.quota import QuotaGuard
 from integrations.error_handling.retry import Retry
 from integrations.errors import IntegrationError, QuotaSpent, RetryLater, StopStream
 from integrations.transport.ahead import Ahead
-from integrations_tests.error_handling.crowd import Clock
+from integrations_tests.error_handling.crowd import Clock, Kept
 
 THINGS = "GET /things"
 
 
 class One:
-    """One process with a budget of its own, at a time that only the test moves."""
+    """One process, alone or `beside` another one, at a time that only the test moves."""
 
-    def __init__(self, *limits: Limit, backfill: bool = False) -> None:
-        self.clock = Clock()
-        self.guard = QuotaGuard(limits, holder="one", now=self.clock.now, backfill=backfill)
+    def __init__(self, *limits: Limit, beside: "One | None" = None) -> None:
+        self.clock = beside.clock if beside else Clock()
+        self.kept = beside.kept if beside else Kept(self.clock)
+        self.guard = QuotaGuard(
+            limits, holder=f"{id(self)}", now=self.clock.now, shared=self.kept, known=True
+        )
 
     def call(
         self,
@@ -139,6 +142,23 @@ def test_an_endpoint_that_is_new_may_be_under_any_quota_that_was_told() -> None:
     one.call("GET /others", **(RESET | {"X_RateLimit_Limit": "5", "X_RateLimit_Remaining": "5"}))
     one.call(**RESET)
     assert (one.waits("GET /others"), one.waits()) == (0.0, 50.5)
+
+
+def test_what_the_first_call_of_a_window_is_told_all_know_at_once() -> None:
+    """Until then they are held back; whatever that process does next."""
+    one = One()
+    one.call(**RESET)
+    one.guard.uses()
+    other = One(beside=one)
+    one.clock.seconds += 51
+    exchange = Exchange(THINGS)
+    with one.guard.around(exchange):
+        exchange.status = 200
+        exchange.headers = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "8"}
+        exchange.headers |= {"X-RateLimit-Reset": "60.5"}
+        assert 0 < other.waits() <= 1
+    one.clock.seconds += 1.1
+    assert other.waits() == 0
 
 
 def test_a_clock_that_is_set_back_holds_nothing_back_for_long() -> None:
