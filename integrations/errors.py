@@ -2,10 +2,12 @@
 
 IntegrationError
 ├── RetryLater         the other side is busy, away or slow: the same call may succeed later
+│   ├── CircuitOpen    so often that nobody asks it before a certain time, and waiting here is vain
 │   └── QuotaSpent     we hold the call back ourselves, before the other side would refuse it
 ├── StopStream         this stream's answers cannot be trusted or read: it stops, its siblings go on
-│   └── PositionGone   the source no longer knows the position: the stream is read again from a
-│                      moment
+│   ├── PositionGone   the source no longer knows the position: the stream is read again from a
+│   │                  moment
+│   └── Barred         the source refuses the stream as a whole: no more of it is asked in the run
 ├── StopConnection     the credential was refused: every stream of the connection stops
 ├── FixConfig          a file, a setting or the environment is wrong: a person changes it
 └── LedgerUnbalanced   counts that must agree do not: nothing is committed, this is our bug
@@ -16,6 +18,7 @@ Foreign exceptions are translated once, where they enter, with `from`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class IntegrationError(Exception):
@@ -51,6 +54,15 @@ class RetryLater(IntegrationError):
         self.retry_after = retry_after
 
 
+class CircuitOpen(RetryLater):
+    """An endpoint is left alone, by all processes, `until` a moment (aware); the call was not made,
+    or was the last one to fail."""
+
+    def __init__(self, what: str, *, until: datetime, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.until = until
+
+
 class QuotaSpent(RetryLater):
     """A call that was not made, since it would be beyond a quota or before its turn. `wait_s` is
     after how many seconds it may be tried."""
@@ -66,6 +78,10 @@ class StopStream(IntegrationError):
 
 class PositionGone(StopStream):
     """The position that a stream would be read from is one that the source no longer knows."""
+
+
+class Barred(StopStream):
+    """The source has no such stream, or none for this credential, whatever of it is asked."""
 
 
 class StopConnection(IntegrationError):

@@ -56,7 +56,8 @@ def pagings() -> str:
     """A row a kind of paging."""
     lines = ["| type | settings | does |", "|---|---|---|"]
     for model in get_args(get_args(paging.Paging)[0]):
-        settings = ", ".join(f"`{name}`" for name in model.model_fields if name != "type")
+        own = [name for name in model.model_fields if name not in ("type", "newest_first")]
+        settings = ", ".join(f"`{name}`" for name in own)
         lines.append(f"| `{_literal(model)}` | {settings} | {_first_sentence(model)} |")
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ import integrations
 PACKAGE = Path(integrations.__file__).parent
 
 ROWS = [
-    {"errors", "names", "redaction", "console", "processes"},
+    {"errors", "names", "redaction", "unanswered", "console", "processes"},
     {"secrets"},
     {"settings"},
     {"storage"},

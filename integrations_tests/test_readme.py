@@ -6,8 +6,10 @@ import yaml
 
 from integrations.canonical.entity import Entity, Money, Text, column
 from integrations.connector_template.connector import read_connector
+from integrations.connector_template.sync_handler import Stream, SyncHandler
 from integrations.transformation.mapping import StreamMapping
 from integrations.transport.graphql_request import GraphqlRequest
+from integrations.transport.rest_request import RestRequest
 from integrations_tests import readme
 from integrations_tests.connector_template.florist import FLORIST, write
 
@@ -73,6 +75,21 @@ def test_the_mapping_of_the_readme_binds() -> None:
     values = {"entity": "line", "key": "id", **yaml.safe_load(example)}
     bound = StreamMapping.model_validate(values).bind(Line)
     assert [field.column.name for field in bound.fields] == [one.name for one in Line.columns()]
+
+
+def test_the_streams_with_details_and_parents_are_some() -> None:
+    """The example is taken as a file's."""
+    text = readme.FILE.read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(orders:\n  sync.*?)```", text, re.DOTALL)
+    transport = {"type": "rest", "base_url": "https://shop.example"}
+    values = {"transport": transport, "streams": yaml.safe_load(example)}
+    handler = SyncHandler.model_validate(values)
+    shipments = handler.streams["shipments"]
+    assert isinstance(shipments, Stream)
+    request = handler.bound(shipments).request
+    assert isinstance(request, RestRequest)
+    assert request.parent is not None
+    assert request.parent.above.path == "/customers"
 
 
 def test_the_graphql_request_is_one() -> None:

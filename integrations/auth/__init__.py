@@ -46,10 +46,12 @@ class Post:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a credential has learned in a session. Who changes `held` has the `lock`: calls may be
-    signed from several threads at a time."""
+    """What a credential has learned in a session: what it holds, and which paths have `refused` to
+    log it in. Who changes either has the `lock`: calls may be signed from several threads at a
+    time."""
 
     held: dict[str, Secret] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 

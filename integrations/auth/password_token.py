@@ -17,6 +17,7 @@ Place = Annotated[str, Field(pattern=r"^/[^?#\s]*$")]
 Flow = Generator[Request | Post, Response, Secret | None]
 """Gives the token; None where the last answer is a refusal that the transport has words for."""
 _TOKEN, _REFRESH = "access_token", "refresh_token"
+_CHECK = "Check the name and the password, and the paths in auth_handler."
 _PASSING = frozenset({408, 425, 429})
 _REFUSED = frozenset({400, 401, 403})
 
@@ -27,7 +28,7 @@ class PasswordToken(BaseModel):
     `login` is the path that takes `{"username", "password"}` and answers `{"access_token"}`. With
     `refresh`, the path that takes the `{"refresh_token"}` that came along, no password is sent for
     another token, unless that is refused. A call that is answered 401 is made once more, with a new
-    token.
+    token. A login that is refused is not tried again in the session: sources lock accounts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +80,8 @@ class PasswordToken(BaseModel):
         return _taken(response, self.refresh, memory)
 
     def _bought(self, secrets: Mapping[str, Secret], memory: Memory) -> Flow:
+        if self.login in memory.refused:
+            raise StopConnection(f"the login at {self.login} was refused before", todo=_CHECK)
         pair = {"username": self.username, "password": self.password}
         body = {field: _sendable(name, secrets) for field, name in pair.items()}
         return _taken((yield Post(self.login, body)), self.login, memory)
@@ -97,11 +100,12 @@ def _sendable(name: str, secrets: Mapping[str, Secret]) -> Secret:
 def _taken(response: Response, path: str, memory: Memory) -> Secret | None:
     """The token of an answer, kept; None for one that the transport has words for."""
     status, what = response.status_code, f"the login at {path} was answered"
+    if 300 <= status < 500 and status not in _PASSING:
+        memory.refused.add(path)
     if status == 401 or status in _PASSING or status >= 500:
         return None
-    todo = "Check the name and the password, and the paths in auth_handler."
     if not 200 <= status < 300:
-        raise StopConnection(f"{what} {status}", todo=todo)
+        raise StopConnection(f"{what} {status}", todo=_CHECK)
     try:
         said = json.loads(response.content)
     except ValueError:  # with the body in it
@@ -109,7 +113,7 @@ def _taken(response: Response, path: str, memory: Memory) -> Secret | None:
     known = said if isinstance(said, dict) else {}
     token = known.get(_TOKEN)
     if not isinstance(token, str) or not token or not re.fullmatch(HEADER_TEXT, token):
-        raise StopConnection(f"{what} {status} without a usable {_TOKEN}", todo=todo)
+        raise StopConnection(f"{what} {status} without a usable {_TOKEN}", todo=_CHECK)
     memory.held[_TOKEN] = Secret(token)
     if isinstance(again := known.get(_REFRESH), str) and again:
         memory.held[_REFRESH] = Secret(again)

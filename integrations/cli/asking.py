@@ -23,7 +23,8 @@ MAPPING = click.option(
 @JSON
 @explained
 def status(select: tuple[str, ...], as_json: bool) -> None:
-    """Show of each stream and feed: last success, rows, error rate, lateness, open quarantine."""
+    """Show of each stream and feed: last success, rows, error rate, lateness, open quarantine, and
+    until when its endpoint is left alone since it fails."""
     from integrations.commands.show import status as run
 
     sys.exit(run(select, as_json=as_json))

@@ -46,6 +46,20 @@ def connections_add(name: str, start: str, secrets: tuple[str, ...], base_url: s
     sys.exit(run(name, Given(start=start, secrets=secrets, base_url=base_url)))
 
 
+@connections.command("close-circuits")
+@click.argument("name", metavar="CONNECTOR/NAME")
+@explained
+def connections_close_circuits(name: str) -> None:
+    """Have an account asked again at once that is left alone since it failed again and again.
+
+    Without this its endpoints are tried by themselves, each when it has cooled down (`status` says
+    when). What was counted of its failures is forgotten.
+    """
+    from integrations.commands.circuits import close as run
+
+    sys.exit(run(name))
+
+
 @connections.command("remove")
 @click.argument("name", metavar="CONNECTOR/NAME")
 @click.option("--with-data", is_flag=True, help="Its rows, positions, ledger and landings too.")

@@ -1,7 +1,7 @@
 """`integrations status`: what the store says of each stream and feed, as a table or JSON."""
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from msgspec import to_builtins
 
 from integrations import console
 from integrations.commands import choose
+from integrations.connector_template.circuits import Shut, keeping
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
 from integrations.connector_template.gaps import open_gap
@@ -23,7 +24,8 @@ from integrations.storage.store import open_store
 Reader = BoundStream | BoundFeed
 STATUS = [
     ("stream", False), ("last success", False), ("rows", True), ("due", True), ("late", False),
-    ("error rate", True), ("quota left", True), ("quarantine", True), ("status", False),
+    ("error rate", True), ("quota left", True), ("quarantine", True), ("circuit", False),
+    ("status", False),
 ]  # fmt: skip
 
 
@@ -36,19 +38,20 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
         known = ledger.statuses(connection, entities={one.id: _entity(one) for one in chosen})
         lines = [_line(one, told, connection) for one, told in zip(chosen, known, strict=True)]
         _add_quotas(lines, connection)
+        shut = keeping(connection, chosen)
+    lines = [
+        line | {"circuit": _circuit(shut.get(one.id))}
+        for one, line in zip(chosen, lines, strict=True)
+    ]
     if as_json:
         for line in lines:
             console.json_line(line)
         return 0
     keys = (
         "name", "last_success", "rows", "due", "late", "error_rate", "quota", "quarantine",
-        "status",
+        "circuit", "status",
     )  # fmt: skip
-    rows = [
-        [_shown(told.get(key, line[key])) for key in keys]
-        for line in lines
-        for told in [{"late": _span(line["late"]), "quota": _least(line["quota"])}]
-    ]
+    rows = [[_cell(key, line[key]) for key in keys] for line in lines]
     console.out().print(console.table("Streams", STATUS, rows))
     for told in filter(None, map(_why, lines)):
         console.out().print(told, markup=False, highlight=False, soft_wrap=True)
@@ -65,6 +68,12 @@ def _why(line: dict[str, Any]) -> str | None:
         told.append(f"{name}: {line['status']}: {redact(error or 'for no known reason')}")
     if gap:
         told.append(f"{name}: {gap}")
+    if line["circuit"]:
+        account = f"{line['connector']}/{line['connection']}"
+        told.append(
+            f"{name}: {Shut(**line['circuit'])}. `integrations connections close-circuits"
+            f" {account}` has it asked at once."
+        )
     return "\n".join(told) or None
 
 
@@ -153,6 +162,21 @@ def _span(seconds: int | None) -> str | None:
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _circuit(shut: Shut | None) -> dict[str, Any] | None:
+    return None if shut is None else asdict(shut)
+
+
+def _cell(key: str, value: Any) -> object:
+    if key == "late":
+        return _span(value)
+    if key == "quota":
+        return _least(value)
+    if key == "circuit" and value is not None:
+        cooled = value["until"] <= datetime.now(UTC)
+        return "to be tried" if cooled else f"open until {value['until']:%H:%M:%S}"
+    return _shown(value)
 
 
 def _shown(value: object) -> object:

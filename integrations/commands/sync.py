@@ -125,12 +125,18 @@ def _outcomes(
         names = {one.stream.id.connector for one in planned}
         found, added = only(names, folders(settings.connectors_path), choose.added(settings))
         defs = build(found, added=added)
+        refused: set[choose.Account] = set()
         for one in _planned_anew(planned, wanted, bar):
             bar.at(str(one.stream.id))
-            outcome = execute(
-                one, defs, instance,
-                accept=wanted.accept, full=wanted.full, on_window=lambda _: bar.step(),
-            )  # fmt: skip
+            account = choose.account(one.stream)
+            if account in refused and one.stretches:
+                outcome = Outcome.untried(one)
+            else:
+                outcome = execute(
+                    one, defs, instance,
+                    accept=wanted.accept, full=wanted.full, on_window=lambda _: bar.step(),
+                )  # fmt: skip
+            refused |= {account} if outcome.refused else set()
             bar.settle(one.windows)
             yield from outcome.parts()
 

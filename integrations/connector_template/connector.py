@@ -17,6 +17,7 @@ from integrations.connector_template.rule_secrets import rule_secrets
 from integrations.connector_template.source_file import read_yaml
 from integrations.connector_template.sync_handler import ChildStream, Stream
 from integrations.connector_template.transformer import Functions
+from integrations.error_handling.alert import Alert
 from integrations.errors import FixConfig, Mistake
 from integrations.names import NAME_RULE, StreamId, is_name
 from integrations.secrets import Secret
@@ -54,6 +55,11 @@ class BoundStream:
     def family(self) -> "tuple[BoundStream, ...]":
         """The stream and its children, which are loaded together."""
         return (self, *self.children)
+
+    @property
+    def alert(self) -> Alert:
+        """How much of it a run may refuse untold."""
+        return self.config.sync_handler.streams[self.id.stream].alert
 
     def secrets(self) -> Mapping[str, Secret]:
         """Those that its rules need, as they are now; raises `FixConfig` where one is not there."""
@@ -127,7 +133,8 @@ class Connector:
             for name, stream in self.config.sync_handler.streams.items():
                 if isinstance(stream, Stream):
                     id_, mapping = StreamId(self.name, connection, name), self.mappings[name]
-                    alone = BoundStream(id_, self.config, account, stream, mapping, self.folder)
+                    whole = self.config.sync_handler.bound(stream)
+                    alone = BoundStream(id_, self.config, account, whole, mapping, self.folder)
                     yield from replace(alone, children=tuple(self._children(alone))).family
 
     def _children(self, parent: BoundStream) -> Iterator[BoundStream]:

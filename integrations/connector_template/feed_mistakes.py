@@ -48,6 +48,9 @@ def _request(request: dict[str, Any], name: str) -> Found:
         if slot not in found:
             yield ("request",), f"{read} no {slot}: {without}"
     yield from unfilled(found, filled=BY_CURSOR, read=read)
+    for beside in ("detail", "parent"):
+        if part(request, beside):
+            yield ("request", beside), f"feed {name!r} reads events as they are listed"
     paging = valid(Paging, request.get("paging"))
     if paging is not None and paging.type != "id_cursor":
         at = ("request", "paging", "type")

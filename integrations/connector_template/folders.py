@@ -21,11 +21,12 @@ SHIPPED = Path(connectors.__file__).parent
 
 def folders(further: Iterable[Path] = ()) -> list[Path]:
     """The connector folders that are shipped, then those below each of the further paths."""
-    return [
-        file.parent
-        for path in (SHIPPED, *further)
-        for file in sorted(path.glob(f"*/{CONNECTOR_FILE}"))
-    ]
+    return [folder for path in (SHIPPED, *further) for folder in folders_below(path)]
+
+
+def folders_below(path: Path) -> list[Path]:
+    """The connector folders in a folder, by their names."""
+    return [file.parent for file in sorted(path.glob(f"*/{CONNECTOR_FILE}"))]
 
 
 def read(found: Iterable[Path]) -> tuple[list[Connector], dict[Path, FixConfig]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.run import Clock
-from integrations.errors import FixConfig, RetryLater, StopStream
+from integrations.errors import Barred, FixConfig, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.storage.fetched import Fetched
 from integrations.storage.landing import LandingWriter
@@ -24,7 +24,7 @@ from integrations.transport.listing import Listing
 PATIENCE_S = 20.0
 """For one key: a source that is away is waited for by the next turn, not by each of its keys."""
 MOST_AWAY = 2
-"""Keys in a row that are waited for in vain; the others are asked for later."""
+"""Keys in a row that are waited for in vain, or refused; the others are asked for later."""
 MOST_KEYS = 1_000
 """Keys of one landing: what is fetched for them is kept only when all of them are."""
 _BATCH = 1_000
@@ -77,7 +77,7 @@ class Hints:
                 raise RetryLater("the source did not answer for those before it")
             found = fetch_one(self._streams[stream], key, session=self._session, clock=self._clock)
         except (RetryLater, StopStream) as error:
-            self._away = self._away + 1 if isinstance(error, RetryLater) else 0
+            self._away = self._away + 1 if isinstance(error, RetryLater | Barred) else 0
             return unasked(stream, key, error, session=self._session, clock=self._clock)
         self._away = 0
         if found.record is None and noted.lagging(found, self._streams[stream].order.slack_s):

@@ -16,7 +16,7 @@ from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.feed_loading import HINT, answered
 from integrations.connector_template.hints import MOST_AWAY, fetch_one, unasked
 from integrations.connector_template.run import Clock, Run
-from integrations.errors import RetryLater, StopStream
+from integrations.errors import Barred, CircuitOpen, RetryLater, StopStream
 from integrations.storage import fetched, quarantine
 from integrations.storage.fetched import Fetched
 from integrations.storage.ledger import BLOCK_LEAST, LedgerEntry
@@ -151,9 +151,11 @@ def _asked(
         try:
             answers.append(fetch_one(stream, key, session=session, clock=clock))
             away = 0
+        except CircuitOpen:
+            break
         except (RetryLater, StopStream) as error:
             answers.append(unasked(stream.id.stream, key, error, session=session, clock=clock))
-            away = away + 1 if isinstance(error, RetryLater) else 0
+            away = away + 1 if isinstance(error, RetryLater | Barred) else 0
             if away >= MOST_AWAY:
                 break
     return answers

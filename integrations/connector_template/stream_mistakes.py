@@ -3,9 +3,10 @@
 from typing import Any
 
 from integrations.connector_template.plain_values import Found, part, slots, valid
+from integrations.connector_template.related_mistakes import above, related_mistakes
 from integrations.transport.graphql_request import GraphqlPaging
 from integrations.transport.paging import Paging
-from integrations.transport.slots import KEY, POSITION, SINCE, WINDOW
+from integrations.transport.slots import KEY, POSITION, SINCE, SLOTS, WINDOW
 
 BY_CURSOR = (POSITION, SINCE)
 _FILLED = {"window": WINDOW, "cursor": BY_CURSOR, "full": ()}
@@ -26,9 +27,11 @@ def stream_mistakes(
         at = ("sync_handler", "streams", name)
         for found in (
             _column(part(stream, "sync"), part(mappings, name), name),
-            _slots(stream, name),
+            _slots(stream, name, streams),
             _stale(part(stream, "sync"), name, routed=name in routed),
             _absence(stream),
+            _order(stream),
+            related_mistakes(name, streams, routed=name in routed),
             _kind(stream, transport),
         ):
             for below, message in found:
@@ -54,11 +57,12 @@ def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
         yield ("sync", "column"), message
 
 
-def _slots(stream: Any, name: str) -> Found:
+def _slots(stream: Any, name: str, streams: dict[str, Any]) -> Found:
     how, request = part(stream, "sync").get("type"), part(stream, "request")
     if not isinstance(how, str) or how not in _FILLED or not request:
         return
-    found = slots(request)
+    everything = [request, *above(request, streams)]
+    found = [slot for slot in SLOTS if any(slot in slots(one) for one in everything)]
     read = f"stream {name!r} is read {_READ[how]}, and its request has"
     if how in _NEEDED and _NEEDED[how] not in found:
         yield ("request",), f"{read} no {_NEEDED[how]}"
@@ -85,10 +89,25 @@ def _stale(sync: dict[str, Any], name: str, *, routed: bool) -> Found:
         )
 
 
+def _paging(stream: Any) -> Any:
+    return valid(Paging | GraphqlPaging, part(stream, "request").get("paging"))
+
+
+def _order(stream: Any) -> Found:
+    """Whether a position would be taken from a list in falling order."""
+    paging = _paging(stream)
+    if part(stream, "sync").get("type") == "cursor" and paging is not None and paging.newest_first:
+        at = "newest_first" if paging.type != "id_cursor" else "type"
+        yield (
+            ("request", "paging", at),
+            "the position of a cursor cannot be taken from a list with the newest first: ask for "
+            "it in ascending order",
+        )
+
+
 def _absence(stream: Any) -> Found:
     """Whether a record may be missing from a complete reading though the source holds it."""
-    sync, given = part(stream, "sync"), part(stream, "request").get("paging")
-    paging = valid(Paging | GraphqlPaging, given)
+    sync, paging = part(stream, "sync"), _paging(stream)
     wanted = sync.get("type") == "full" and sync.get("deletes") == "absence"
     if wanted and paging is not None and not paging.immutable:
         yield (

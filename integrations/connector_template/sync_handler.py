@@ -4,13 +4,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from integrations.error_handling.alert import Alert
 from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import FullSync, WindowSync
 from integrations.transport.graphql import GraphqlTransport
 from integrations.transport.graphql_request import GraphqlRequest
+from integrations.transport.one_request import OneRequest
 from integrations.transport.rest import RestTransport
-from integrations.transport.rest_request import OneRequest, RestRequest
+from integrations.transport.rest_request import RestRequest
 
 AnyTransport = Annotated[RestTransport | GraphqlTransport, Field(discriminator="type")]
 Sync = Annotated[WindowSync | FullSync | CursorSync, Field(discriminator="type")]
@@ -31,7 +33,8 @@ AnyRequest = Annotated[
 class Stream(BaseModel):
     """One kind of record: the request that lists it and the state that its reading keeps.
 
-    `one` says how a single record is fetched by the key that the source knows it by.
+    `one` says how a single record is fetched by the key that the source knows it by, `alert` how
+    much of it a run may refuse before that is told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +43,7 @@ class Stream(BaseModel):
     sync: Sync
     request: AnyRequest
     one: OneRequest | None = None
+    alert: Alert = Alert()
 
 
 class ChildStream(BaseModel):
@@ -50,6 +54,7 @@ class ChildStream(BaseModel):
 
     description: str = ""
     of: Name
+    alert: Alert = Alert()
 
 
 def _tag(value: Any) -> str:
@@ -69,3 +74,23 @@ class SyncHandler(BaseModel):
 
     transport: AnyTransport
     streams: dict[Name, AnyStream] = Field(min_length=1)
+
+    def bound(self, stream: Stream) -> Stream:
+        """The stream, whose request holds those of its parents, where it names their streams."""
+        if isinstance(stream.request, GraphqlRequest):
+            return stream
+        return stream.model_copy(update={"request": self._bound(stream.request)})
+
+    def _bound(self, request: RestRequest) -> RestRequest:
+        parent = request.parent
+        if parent is None:
+            return request
+        above = parent.request
+        if parent.stream is not None:
+            named = self.streams[parent.stream]
+            assert isinstance(named, Stream), "a file is refused that names another"
+            assert isinstance(named.request, RestRequest), "a file has one kind of requests"
+            above = named.request.model_copy(update={"detail": None})
+        assert above is not None, "a parent has one of the two"
+        parent = parent.model_copy(update={"request": self._bound(above)})
+        return request.model_copy(update={"parent": parent})

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.errors import QuotaSpent, RetryLater
+from integrations.errors import CircuitOpen, QuotaSpent, RetryLater
 
 T = TypeVar("T")
 
@@ -20,17 +20,26 @@ class Waited:
     seconds: float = 0.0
 
 
+_LEAST = 0.05
+"""The least share of a ceiling that is waited: chance alone could make a busy loop."""
+_ON_TOP = 0.25
+"""The share of what a source asks for that is the least ceiling of what comes on top: else a crowd
+that is told the same minute would come back within the first step's second."""
+
+
 class Retry(BaseModel):
-    """Waits 1, 2, 4 … 300 s at most between attempts, and `budget_s` in all; all in seconds.
+    """Waits a random part of 1, 2, 4 … 300 s between attempts, and `budget_s` in all; in seconds.
+
+    So callers who failed together do not come back together ("full jitter",
+    aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). What a source asks for is
+    waited in full, and the random part on top, for it tells the same to all of them.
 
     The calls of one pull share its budget, so a window whose every page fails ends all the same.
     What the source asks for counts for its call alone: one that says again and again how long it is
     busy is read on for as long as it answers in between. So does, apart from all else, what a call
-    waits that a quota holds back: it was not made, so that is no attempt and no failure.
-
-    The figures are ceilings: half of a wait is random, so that callers who failed together do not
-    come back together. The default budget is three of the longest waits: what is down for longer
-    is for the next scheduled run.
+    waits that a quota holds back: it was not made, so that is no attempt and no failure. The
+    default budget is three of the longest waits: what is down for longer is for the next scheduled
+    run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,26 +61,26 @@ class Retry(BaseModel):
 
         `random` gives a number in [0, 1). `on_retry` hears the error and the seconds before each
         wait; `waited` is what the pull has spent before, and is kept up to date. A `retry_after`
-        is waited for exactly, whatever the ceiling; one that the budget cannot pay ends it at
-        once. The last `RetryLater` is raised with the number of attempts.
+        that the budget cannot pay ends it at once, and so does a `CircuitOpen`. The last
+        `RetryLater` is raised with the number of attempts.
         """
         waited, here = waited or Waited(), 0.0
         attempted = self._in_turn(call, sleep, on_retry)
         for attempt in itertools.count(1):
             try:
                 return attempted()
-            except QuotaSpent:
-                raise
+            except (QuotaSpent, CircuitOpen):
+                raise  # that is for longer than is worth a process that waits
             except RetryLater as error:
-                wait, asked = self._wait(error, attempt, random), self._asks(error)
-                spent = here if asked else max(here, waited.seconds)
-                if spent + wait > self.budget_s:
+                wait, asked = self._wait(error, attempt, random), self._asked(error)
+                spent = max(here, waited.seconds) if asked is None else here
+                if spent + (wait if asked is None else asked) > self.budget_s:
                     raise self._spent(error, attempt, spent) from error
                 if on_retry is not None:
                     on_retry(error, wait)
             sleep(wait)
             here += wait
-            if not asked:
+            if asked is None:
                 waited.seconds += wait
         raise AssertionError("unreachable: the attempts are endless")
 
@@ -110,17 +119,17 @@ class Retry(BaseModel):
             todo=error.todo or f"Run it again in {error.wait_s:.0f} s.",
         )
 
-    def _asks(self, error: RetryLater) -> bool:
-        """Whether the source says how long to wait. `Retry-After: 0` is common and says nothing: it
-        would make a busy loop."""
-        return error.retry_after is not None and error.retry_after >= self.first_s
+    def _asked(self, error: RetryLater) -> float | None:
+        """How long the source says to wait. `Retry-After: 0` is common and says nothing."""
+        asked = error.retry_after
+        return asked if asked is not None and asked >= self.first_s else None
 
     def _wait(self, error: RetryLater, attempt: int, random: Callable[[], float]) -> float:
-        # 2**60 s is beyond any ceiling, and the power stays small whatever the attempts.
-        ceiling = min(self.ceiling_s, self.first_s * 2.0 ** min(attempt - 1, 60))
-        wait = ceiling * (0.5 + random() / 2)
         asked = error.retry_after or 0.0
-        return asked if self._asks(error) else max(asked, wait)
+        # 2**60 s is beyond any ceiling, and the power stays small whatever the attempts.
+        step = self.first_s * 2.0 ** min(attempt - 1, 60)
+        ceiling = min(self.ceiling_s, max(step, asked * _ON_TOP))
+        return asked + ceiling * (_LEAST + (1 - _LEAST) * random())
 
     def _spent(self, error: RetryLater, attempts: int, waited: float) -> RetryLater:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"

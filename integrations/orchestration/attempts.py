@@ -1,8 +1,9 @@
 """Parts of a run that fail one by one: a window that fails is noted, and the others go on.
 
 The rest is not tried where it would fare the same: after a refused credential (sources block who
-keeps trying), a wrong setting, a source that stayed away for as long as its file lets us wait, a
-database to which no connection can be made, and a landing that others go on from.
+keeps trying), a stream that is refused as a whole, a wrong setting, a source that stayed away for
+as long as its file lets us wait or is left alone, a database to which no connection can be made,
+and a landing that others go on from.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -17,9 +18,16 @@ import psycopg
 from integrations.connector_template import loading
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Clock, Run
-from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection
+from integrations.errors import (
+    Barred,
+    CircuitOpen,
+    FixConfig,
+    IntegrationError,
+    RetryLater,
+    StopConnection,
+)
 from integrations.names import Window
-from integrations.orchestration import keys
+from integrations.orchestration import keys, stops
 from integrations.orchestration.telling import Teller
 from integrations.redaction import redact, redacted
 from integrations.storage.database import living
@@ -27,6 +35,8 @@ from integrations.storage.landing import LandingZone
 from integrations.storage.transaction import translated
 from integrations.transport.rest import RestSession
 
+_ENDS = (Barred, CircuitOpen, FixConfig, StopConnection)
+"""What the next window would meet too."""
 MOST_AWAY = 2
 """Windows in a row for which the source may be waited for in vain."""
 
@@ -142,8 +152,8 @@ class Attempts:
                 self.work.revive()
                 problem = unit.do()
         except Exception as error:  # noqa: BLE001  # noted, shown, and raised at the end
-            stops = isinstance(error, StopConnection | FixConfig) or unit.chained
-            self.stopped = self.stopped or stops or self.work.away >= MOST_AWAY
+            ends = isinstance(error, _ENDS) or unit.chained
+            self.stopped = self.stopped or ends or self.work.away >= MOST_AWAY
             self._note(error, unit.span, began)
             return
         if problem is not None:
@@ -168,6 +178,7 @@ class Attempts:
         self._add(said, span, told=told)
         with suppress(Exception):  # Dagster's storage may be what fails
             work.log.error(redacted(error))
+            stops.note(work.teller.telling.instance, work.run.run_id, error, work.stream.id)
 
     def _add(self, words: str, span: Window | None, *, told: bool) -> None:
         (self.beside if span is None else self.failed).append(words)

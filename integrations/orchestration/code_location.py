@@ -14,9 +14,9 @@ import dagster as dg
 from integrations.connector_template.connections import merged
 from integrations.connector_template.folders import read
 from integrations.errors import FixConfig
-from integrations.orchestration import keys, lookups
+from integrations.orchestration import keys
 from integrations.orchestration.component import Connector as Component
-from integrations.orchestration.entities import entity_specs
+from integrations.orchestration.component import shared_nodes
 from integrations.orchestration.resources import STORE
 from integrations.storage.connections import Added
 
@@ -25,7 +25,6 @@ def build(found: Iterable[Path], *, added: Iterable[Added] = ()) -> dg.Definitio
     """The definitions of all folders with the connections that were added, merged."""
     files, broken = read(found)
     loaded, unusable = merged(files, added)
-    streams = [stream for one in loaded for stream in one.streams()]
     stand_ins = [_stand_in(path.name, bytes(path), error) for path, error in broken.items()]
     stand_ins += [
         _stand_in(connector, f"{connector}/{name}".encode(), error)
@@ -34,7 +33,7 @@ def build(found: Iterable[Path], *, added: Iterable[Added] = ()) -> dg.Definitio
     return dg.Definitions.merge(
         *(Component(one).own_defs() for one in loaded),
         dg.Definitions(
-            assets=[*entity_specs(streams), *lookups.nodes(streams), *stand_ins],
+            assets=[*shared_nodes(loaded), *stand_ins],
             resources={keys.STORE: STORE},
             # Imports dominate a small run: a process for each step would triple its CPU time.
             executor=dg.in_process_executor,

@@ -4,7 +4,7 @@
 line, and editors get a strict JSON schema.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import dagster as dg
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from integrations.connector_template.config_schema import ConnectorConfig
 from integrations.connector_template.connector import Connector as Loaded
 from integrations.connector_template.connector import connector
+from integrations.connector_template.folders import folders_below, read
 from integrations.errors import FixConfig
 from integrations.orchestration import keys, lookups
 from integrations.orchestration.assets import stream_assets
@@ -23,6 +24,18 @@ from integrations.orchestration.entities import entity_specs
 from integrations.orchestration.feed_assets import feed_assets
 from integrations.orchestration.resources import STORE, ConnectionResource
 from integrations.orchestration.schedules import connection_job, feed_schedule, stream_schedule
+
+
+def shared_nodes(connectors: Iterable[Loaded]) -> list[dg.AssetSpec]:
+    """The nodes that connectors may have in common: those of the entities that they fill, and of
+    the files and tables in which they look values up."""
+    streams = [stream for one in connectors for stream in one.streams()]
+    return [*entity_specs(streams), *lookups.nodes(streams)]
+
+
+def shared_keys(connectors: Iterable[Loaded]) -> set[dg.AssetKey]:
+    """Their keys."""
+    return {node.key for node in shared_nodes(connectors)}
 
 
 class Connector(dg.Component):
@@ -45,18 +58,26 @@ class Connector(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The connector's definitions, whole: with the store, and the nodes of its entities and
-        of what it looks up in."""
-        streams = list(self.loaded.streams())
+        of what it looks up in.
+
+        Dagster refuses a node that two components have, since each says where it comes from. So
+        one that several connectors share, of the folders beside this one, is the first one's, and
+        shows what all of them fill.
+        """
+        near, _ = read(folders_below(context.path.parent))
+        before = [one for one in near if one.name < self.loaded.name]
+        after = [one for one in near if one.name > self.loaded.name]
+        own = shared_keys([self.loaded]) - shared_keys(before)
+        nodes = shared_nodes([*before, self.loaded, *after])
         return dg.Definitions.merge(
             self.own_defs(),
             dg.Definitions(
-                assets=[*entity_specs(streams), *lookups.nodes(streams)],
-                resources={keys.STORE: STORE},
+                assets=[node for node in nodes if node.key in own], resources={keys.STORE: STORE}
             ),
         )
 
     def own_defs(self) -> dg.Definitions:
-        """What belongs to this connector alone: the store and those nodes are shared by all."""
+        """What belongs to this connector alone: the store and `shared_nodes` are of all."""
         # Children are made, and read, in the step of their parent.
         streams = [stream for stream in self.loaded.streams() if stream.parent is None]
         feeds = list(self.loaded.feeds())

@@ -18,7 +18,7 @@ from integrations.connector_template.gaps import open_gap
 from integrations.connector_template.run import Run
 from integrations.error_handling.budget import Use
 from integrations.errors import LedgerUnbalanced
-from integrations.orchestration import checks, feed_report, keys
+from integrations.orchestration import alerts, checks, feed_report, keys, stops
 from integrations.orchestration.failures import failure
 from integrations.orchestration.feed_report import FEED, Said
 from integrations.orchestration.resources import (
@@ -61,6 +61,8 @@ def _read(feed: BoundFeed, context: dg.AssetExecutionContext, config: FeedConfig
         context.resources, keys.connection(feed.id.connector, feed.id.connection)
     )
     run = _run(context, config)
+    if stops.refused(context.instance, run.run_id, feed.id):
+        raise stops.not_asked(feed.id)
     with ExitStack() as stack:
         connection = stack.enter_context(closing(store.connect()))
         session = stack.enter_context(source.session(connection))
@@ -77,6 +79,8 @@ def _read(feed: BoundFeed, context: dg.AssetExecutionContext, config: FeedConfig
             loading.note_failure(
                 feed.id, None, raised, connection=connection, run=run, began_at=began, clock=now
             )
+            with suppress(Exception):  # Dagster's storage may be what fails
+                stops.note(context.instance, run.run_id, raised, feed.id)
         said = _tell(feed, context, connection, error=error, quota=quota_uses(session))
         if error is None:
             _tidy(
@@ -112,6 +116,9 @@ def _tell(
         context.log_event(feed_report.materialization(said, position, quota=quota))
     for one in feed_report.evaluations(said, gap=gap, broken=_broken(error)):
         context.log_event(checks.targeted(one, context.instance))
+    alerts.tell(
+        feed.routes.values(), said.spoken, sink=context.log_event, error=context.log.error
+    )  # fmt: skip
     return said
 
 

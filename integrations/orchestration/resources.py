@@ -10,7 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.sync_handler import AnyTransport
 from integrations.error_handling.budget import Use
+from integrations.error_handling.circuit_guard import CircuitGuard
 from integrations.error_handling.guard import Guard
 from integrations.error_handling.quota import QuotaGuard
 from integrations.error_handling.shared_budget import SharedBudget
@@ -30,7 +31,7 @@ from integrations.redaction import redact
 from integrations.sandbox.address import twin
 from integrations.secrets import Secret, SecretRef
 from integrations.settings import Settings
-from integrations.storage import clocks, quotas
+from integrations.storage import circuits, clocks, quotas
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
 from integrations.transport.rest import RestSession
@@ -49,6 +50,9 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
     `secrets` says where each secret is found (`{"api_key": {"env": "STRIPE_API_KEY"}}`). The
     connection `sandbox` takes its address and its secrets from the twin that runs on this machine,
     whatever is configured, so that no real key can reach a twin and no twin a real table.
+
+    An endpoint that fails as the transport's `breaker` says is left alone by all runs for a while:
+    `integrations status` shows until when, `integrations connections close-circuits` ends it.
     """
 
     connector: str
@@ -93,17 +97,28 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         the live sync. Raises as `open` does.
         """
         held, known = quotas.begin(connection, self.connector, self.connection)
-        connection.rollback()
-        budget = SharedBudget(
-            lambda: StoreResource().connect(), connector=self.connector, connection=self.connection
-        )
-        quota = self._quota(shared=budget, known=known, backfill=backfill)
-        with closing(quota), self.open(offset_s=held, sleep=sleep, guards=[quota]) as session:
+        with ExitStack() as stack:
+            breaker = stack.enter_context(closing(self._breaker(connection)))
+            connection.rollback()
+            quota = stack.enter_context(closing(self._shared_quota(known=known, backfill=backfill)))
+            session = stack.enter_context(
+                self.open(offset_s=held, sleep=sleep, guards=[breaker, quota])
+            )
             try:
                 yield session
             finally:
                 if session.offset_s != held:
                     self._keep(session.offset_s)
+
+    def _breaker(self, connection: psycopg.Connection[Any]) -> CircuitGuard:
+        transport = self._transport()
+        return CircuitGuard(
+            transport.breaker,
+            circuits.Circuits(connection, self.connector, self.connection),
+            name=f"{self.connector}/{self.connection}",
+            known=circuits.known(connection, self.connector, self.connection),
+            claim_s=transport.longest_s,
+        )
 
     def _keep(self, offset_s: float) -> None:
         """By a connection of its own: what the session was for may have broken the caller's."""
@@ -129,8 +144,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
         base_url, secrets = self._account()
-        transport = TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
-        return transport.open(
+        return self._transport().open(
             TypeAdapter(AuthHandler).validate_python(self.auth_handler),
             secrets,
             base_url=base_url,
@@ -141,19 +155,27 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             guards=[self._quota()] if guards is None else guards,
         )
 
+    def _shared_quota(self, *, known: bool, backfill: bool) -> QuotaGuard:
+        budget = SharedBudget(
+            lambda: StoreResource().connect(), connector=self.connector, connection=self.connection
+        )
+        return self._quota(shared=budget, known=known, backfill=backfill)
+
     def _quota(
         self, *, shared: SharedBudget | None = None, known: bool = False, backfill: bool = False
     ) -> QuotaGuard:
         """What holds requests back before a quota is spent. A twin has none but those it tells."""
-        transport = TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
         return QuotaGuard(
-            () if self.connection == SANDBOX else transport.quota,
+            () if self.connection == SANDBOX else self._transport().quota,
             holder=uuid.uuid4().hex[:12],
             now=now,
             shared=shared,
             known=known,
             backfill=backfill,
         )
+
+    def _transport(self) -> AnyTransport:
+        return TypeAdapter[AnyTransport](AnyTransport).validate_python(self.transport)
 
     def _account(self) -> tuple[str, dict[str, Secret]]:
         if self.connection == SANDBOX:

@@ -16,6 +16,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from integrations.connector_template.circuits import keeping
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
@@ -36,7 +37,8 @@ MOST_RUNS = 5
 
 REST = timedelta(hours=1)
 """For how long what ticks every five minutes is left alone when it was blocked or has failed: a
-person is told once an hour, and a source not asked for ever what it does not answer."""
+person is told once an hour, and a source not asked for ever what it does not answer. Less where a
+breaker says when its endpoint may be tried."""
 
 Requested = Iterator[dg.RunRequest | dg.SkipReason]
 
@@ -92,7 +94,7 @@ def _schedule(
             yield dg.SkipReason(f"{id_} is still being synced")
             return
         store: StoreResource = context.resources.store
-        resting = _resting(id_, store) if often else None
+        resting = _resting(reader, store) if often else None
         if resting is not None:
             yield dg.SkipReason(resting)
             return
@@ -101,17 +103,20 @@ def _schedule(
     return tick
 
 
-def _resting(reader: StreamId, store: StoreResource) -> str | None:
+def _resting(reader: BoundStream | BoundFeed, store: StoreResource) -> str | None:
     """Why a stream or feed is not tried again yet; None where it may be."""
     with closing(store.connect()) as connection:
-        last = ledger.newest(connection, reader)
+        last = ledger.newest(connection, reader.id)
+        shut = keeping(connection, [reader]).get(reader.id)
     if last is None or last.status not in ("blocked", "failed") or last.ended_at is None:
         return None
     again = last.ended_at.astimezone(UTC) + REST
+    if shut is not None and last.status == "failed":
+        again = min(again, shut.until)
     if now() >= again:
         return None
     return (
-        f"{reader}: {last.status}, {last.error or 'too much was refused'}; tried again at "
+        f"{reader.id}: {last.status}, {last.error or 'too much was refused'}; tried again at "
         f"{again:%H:%M} UTC, or when you run it"
     )
 

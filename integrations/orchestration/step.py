@@ -11,14 +11,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
+import psycopg
 from dagster._core.storage.tags import BACKFILL_ID_TAG as BACKFILL_TAG
 
 from integrations.connector_template import loading, rewinding
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.run import Run
-from integrations.errors import FixConfig
+from integrations.errors import FixConfig, IntegrationError
+from integrations.monitoring import ledger
 from integrations.names import Window
-from integrations.orchestration import keys, provenance, ways
+from integrations.orchestration import alerts, keys, provenance, stops, ways
 from integrations.orchestration.attempts import Attempts, Units, Work
 from integrations.orchestration.failures import failure
 from integrations.orchestration.partitions import key, partitions, window
@@ -73,6 +75,7 @@ def _sync(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncCo
         spans = _spans(stream, context)
         attempts = Attempts(work)
         attempts.make(_way(work, spans, config))
+        _alert(work)
         # Also what fails to be told is a failure, but of what is committed.
         unheard = work.teller.telling.again()
         if pulls:
@@ -84,6 +87,21 @@ def _sync(stream: BoundStream, context: dg.AssetExecutionContext, config: SyncCo
             rest = [f"{left} windows were not tried"] if left else []
             text = "\n".join([*outcome, *unheard])
             raise failure(text, untold=[*attempts.untold, *rest, *unheard])
+
+
+def _alert(work: Work) -> None:
+    """Tells of too many refusals, by the run's lines in the ledger. Without a database it cannot:
+    then the run is red besides."""
+    try:
+        work.revive()
+        entries = ledger.of_runs(work.connection, [work.run.run_id])
+        work.connection.rollback()
+    except (IntegrationError, psycopg.Error) as error:
+        work.log.warning(f"what was refused could not be looked up: {redact(str(error))}")
+        return
+    alerts.tell(
+        work.stream.family, entries, sink=work.teller.telling.event, error=work.log.error
+    )  # fmt: skip
 
 
 def _work(
@@ -99,6 +117,8 @@ def _work(
         loading.refuse_changed(stream, connection=connection)
     # Without raw this is a replay: no secret is read and the source hears nothing of it.
     pulls = keys.raw(stream.id) in _selected(context)
+    if pulls and stops.refused(context.instance, context.run.run_id, stream.id):
+        raise stops.not_asked(stream.id)
     backfill = BACKFILL_TAG in context.run.tags
     session = stack.enter_context(source.session(connection, backfill=backfill)) if pulls else None
     telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)

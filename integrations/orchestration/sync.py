@@ -22,7 +22,7 @@ from integrations.connector_template.due import due, feed_due
 from integrations.errors import IntegrationError
 from integrations.monitoring.ledger import of_runs
 from integrations.names import Window
-from integrations.orchestration import keys
+from integrations.orchestration import keys, stops
 from integrations.orchestration.failures import unexplained
 from integrations.orchestration.feed_report import Said
 from integrations.orchestration.partitions import partitions, range_tags
@@ -103,12 +103,20 @@ def _stretches(
 @dataclass(frozen=True)
 class Outcome:
     """What became of a stream: the sums of its ledger lines, and what the runs said that failed
-    without leaving one. A feed's are also the lines of the streams that it spoke of."""
+    without leaving one. `refused`: the source refuses the connection's credential. A feed's are
+    also the lines of the streams that it spoke of."""
 
     stream: Reader
     windows: int = 0
     entries: list[LedgerEntry] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
+    refused: bool = False
+
+    @classmethod
+    def untried(cls, planned: Planned) -> "Outcome":
+        """That of a stream whose sibling has met that their credential is refused."""
+        why = stops.not_asked(planned.stream.id)
+        return cls(planned.stream, planned.windows, unexplained=[f"{why.what}. {why.todo}"])
 
     def total(self, name: str) -> Any:
         """The sum of one of the ledger's numbers, each unit counted once."""
@@ -183,7 +191,9 @@ def execute(
     definition = partitions(stream) if isinstance(stream, BoundStream) else None
     job = defs.resolve_job_def(keys.job(stream.id.connector, stream.id.connection))
     failures: dict[str, str] = {}
-    for stretch in planned.stretches:
+    left, refused = list(planned.stretches), False
+    while left:
+        stretch = left.pop(0)
         run_id = str(uuid.uuid4())
         instance.add_event_listener(run_id, lambda event: _heard(event, stream, on_window))
         try:
@@ -201,12 +211,17 @@ def execute(
             failures[run_id] = _unrecorded(instance, run_id, error)
             continue
         failures[run_id] = "" if result.success else unexplained(result)
+        if stops.ended(instance, run_id, stream.id):
+            refused = stops.refused(instance, run_id, stream.id)
+            break
     try:
         with closing(StoreResource().connect()) as connection, translated(stream.id):
             entries = of_runs(connection, list(failures))
     except IntegrationError as error:
         raise error.at(str(stream.id)) from None
-    return Outcome(stream, planned.windows, entries, [why for why in failures.values() if why])
+    untried = sum(len(one) or 1 for one in left)
+    why = [*failures.values(), f"{untried} more windows were not tried" if untried else ""]
+    return Outcome(stream, planned.windows, entries, [*filter(None, why)], refused=refused)
 
 
 def _of(windows: list[Window], words: str) -> str:

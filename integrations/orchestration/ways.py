@@ -14,7 +14,7 @@ from integrations.names import Window
 from integrations.orchestration.attempts import Problem, Unit, Units, Work
 from integrations.orchestration.resources import quota_uses
 from integrations.redaction import redact
-from integrations.storage import positions, quarantine
+from integrations.storage import ledger, positions, quarantine
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.manifest import Manifest
 from integrations.sync_state.cursors import CursorSync
@@ -24,14 +24,24 @@ Spans = Mapping[Window | None, str | None]
 
 
 def pulled(work: Work, spans: Spans) -> Units:
-    """Each window, or the whole, from the source; then what could not be fetched before."""
+    """Each window, or the whole, from the source, those that failed before behind the others: where
+    one call tries whether the source is well again, it should not be for what always fails. Then
+    what could not be fetched before."""
     if isinstance(work.stream.stream.sync, CursorSync):
         yield from _onward(work)
     else:
-        for span, partition in spans.items():
-            yield Unit(partial(_fetched, work, span, partition), span)
+        for span in _failed_last(work, spans):
+            yield Unit(partial(_fetched, work, span, spans[span]), span)
     if work.loads:
         yield Unit(partial(_due_again, work))
+
+
+def _failed_last(work: Work, spans: Spans) -> list[Window | None]:
+    if len(spans) == 1:
+        return list(spans)
+    failing = ledger.failing(work.connection, work.stream.id)
+    work.connection.rollback()
+    return sorted(spans, key=lambda span: span is not None and span.label in failing)
 
 
 def replayed(work: Work, spans: Spans) -> Units:

@@ -38,15 +38,18 @@ def living(connection: HasSocket) -> bool:
     return not waiting.poll(0)
 
 
-def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection whose clock is UTC; a transaction begins with the first statement unless
-    `autocommit`. Use it with `with`: it commits, or rolls back on an exception, and closes.
+def connect(
+    url: str, *, autocommit: bool = False, timeout_s: int = 10
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection whose clock is UTC, made within `timeout_s`; a transaction begins with the first
+    statement unless `autocommit`. Use it with `with`: it commits, or rolls back on an exception,
+    and closes.
 
     Raises RetryLater when the database is away, FixConfig when it refuses us for good.
     """
     try:
         connection = psycopg.connect(
-            url, autocommit=True, application_name="integrations", connect_timeout=10
+            url, autocommit=True, application_name="integrations", connect_timeout=timeout_s
         )
         # Not a start-up option: connection poolers refuse those.
         connection.execute("SET TIME ZONE 'UTC'")

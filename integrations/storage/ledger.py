@@ -91,6 +91,17 @@ def judged(refused: int, *, received: int, accept: bool) -> Status:
     return "warn" if share > WARN_SHARE else "ok"
 
 
+def failing(connection: psycopg.Connection[Any], stream: StreamId) -> set[str]:
+    """The labels of the windows whose newest line says that they failed."""
+    found = connection.execute(
+        'SELECT "window" FROM (SELECT DISTINCT ON ("window") "window", status'
+        " FROM integrations.ledger WHERE (connector, connection, stream) = (%s, %s, %s)"
+        " ORDER BY \"window\", id DESC) newest WHERE status = 'failed'",
+        [stream.connector, stream.connection, stream.stream],
+    )
+    return {label for (label,) in found}
+
+
 def write(connection: psycopg.Connection[Any], entry: LedgerEntry) -> None:
     """Add the line, within whatever transaction is open. `ended_at` must be set."""
     if entry.ended_at is None:

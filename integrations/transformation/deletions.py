@@ -49,3 +49,9 @@ def ascending(*rows: Array) -> Array:
     found = pa.concat_arrays([part.cast(pa.int64()) for part in rows]).unique()
     ordered: Array = found.take(pc.sort_indices(found))
     return ordered
+
+
+def without(rows: Array, others: Array) -> Array:
+    """The positions that are none of the others."""
+    left: Array = rows.filter(pc.invert(pc.is_in(rows, value_set=others))) if len(others) else rows
+    return left

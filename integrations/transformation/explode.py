@@ -18,10 +18,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from integrations.transformation.arrow import Array, array, binary, pc
+from integrations.transformation.arrow import Array, array, binary, pc, positions
 from integrations.transformation.kinds import RAW
-from integrations.transformation.parse import Unread, failing, why_unread
+from integrations.transformation.parse import Unread, failing, unanswered, why_unread
 from integrations.transformation.structs import DECODING, SLICE, Tree, tree
+from integrations.unanswered import reason_of
 
 ITEM, ITEM_NO = "item", "item_no"
 """Where a mapping finds the element, and its place in the list, from 0 on."""
@@ -98,6 +99,8 @@ class Explosion:
             values: list[Any] = records.slice(start, SLICE).to_pylist()
             lists += map(self._list, _decoded(self._lists, values, start, unread))
             beside += map(_encode, _decoded(self._beside, values, start, unread))
+        for at in positions(unanswered(records)):
+            unread[at] = Unread(at, "", reason_of(records[at].as_py()))
         elements = [() if at in unread else _elements(each) for at, each in enumerate(lists)]
         ends = list(accumulate(map(len, elements)))
         start = 0

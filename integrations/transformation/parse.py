@@ -27,6 +27,7 @@ from integrations.transformation.structs import (
     struct,
     tree,
 )
+from integrations.unanswered import MARK
 
 
 class _Refused(Exception):
@@ -62,6 +63,12 @@ class Parsed:
         """The same less those of the records that were read for which `kept` is false."""
         columns = {path: values.filter(kept) for path, values in self.columns.items()}
         return Parsed(columns, self.rows.filter(kept), self.unread)
+
+
+def unanswered(records: Array) -> Array:
+    """The positions of the records (an Array of binary) that are marked as not told whole."""
+    found: Array = pc.indices_nonzero(pc.starts_with(records, pattern=MARK)).cast(pa.int64())
+    return found
 
 
 INT64 = 2**63

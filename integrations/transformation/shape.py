@@ -15,6 +15,7 @@ import pyarrow as pa
 from integrations.storage.fields import KnownField
 from integrations.transformation.arrow import Array, array
 from integrations.transformation.structs import DECODING
+from integrations.unanswered import MARK
 
 SAMPLE = 256
 """Records of a batch that are looked at: 1.6 % of a full one."""
@@ -58,12 +59,14 @@ class Shape:
         self._opaque = frozenset(opaque)
 
     def add(self, records: Array) -> None:
-        """Looks at some records of a batch (an Array of binary); those that are no JSON objects are
-        passed over, since they are refused."""
+        """Looks at some records of a batch (an Array of binary); those that are no JSON objects, or
+        were not told whole, are passed over, since they are refused."""
         step = max(1, -(-len(records) // SAMPLE))
         rows = array(range(0, len(records), step), pa.int64())
         sample: list[Any] = records.take(rows).to_pylist()
         for text in sample:
+            if text.startswith(MARK):
+                continue
             try:
                 record = msgspec.json.decode(text)
             except DECODING:

@@ -17,13 +17,13 @@ from integrations.secrets import Secret
 from integrations.storage.tables import KEEP
 from integrations.transformation.apart import Done, UnitTransformer, together
 from integrations.transformation.arrow import Array, array, nulls, pc, positions, repeat
-from integrations.transformation.deletions import NONE, Deletions, ascending
+from integrations.transformation.deletions import NONE, Deletions, ascending, without
 from integrations.transformation.keys import LONGEST, KeyReader, source_ids, unfit
 from integrations.transformation.lookup import Needed, Pairs
 from integrations.transformation.mapping import BoundField, BoundMapping
 from integrations.transformation.missing import WHEN_ABSENT, Settled
 from integrations.transformation.numbers import Integer
-from integrations.transformation.parse import Parsed, Parser, Unread
+from integrations.transformation.parse import Parsed, Parser, Unread, unanswered
 from integrations.transformation.presence import Absences, Presence
 from integrations.transformation.refusals import Refusals
 from integrations.transformation.rule import BOOL, INT, JSON, TEXT, TIMESTAMP, Bad, Columns
@@ -31,12 +31,15 @@ from integrations.transformation.times import moments
 from integrations.transformation.transformed import FILTERED, ROW, Transformed
 from integrations.transformation.values import IdOrObject, Text, Word
 from integrations.transformation.where import passing
+from integrations.unanswered import reason_of
 
 PULL, PUSH, DELETE = 0, 1, 2
 """`_rank`: which statement about a row wins where time and version do not decide."""
 
 MASK = "•••"
 NULL = "null"
+UNANSWERED = "unanswered"
+"""The rule of a record of which the source did not tell all."""
 _PLAIN = (Text, Integer, IdOrObject, Word)
 """The rules of a key that is the source's own, as it stands in a path or a parameter."""
 _SHOWN = 80
@@ -139,6 +142,9 @@ class Transformer:
         gone = ascending(self._deletions.flagged(parsed, records), told)
         if len(gone):
             parsed = parsed.without(gone)
+        if len(silent := without(unanswered(records), gone)):
+            parsed = parsed.without(silent)
+            _note_unanswered(records, silent, refusals)
         self._note_unread(parsed.unread, refusals)
         left = self._left_out(parsed)
         parsed = parsed if left is None else parsed.without(left.rows)
@@ -353,6 +359,12 @@ class Transformer:
         rest = [row for row, key in found.items() if key is None]
         found.update(zip(rest, self._keys.read(records.take(array(rest, pa.int64()))), strict=True))
         return {row: key for row, key in found.items() if key is not None}
+
+
+def _note_unanswered(records: Array, rows: Array, refusals: Refusals) -> None:
+    for row in positions(rows):
+        reason = reason_of(records[row].as_py())
+        refusals.add(row, field="record", rule=UNANSWERED, reason=reason)
 
 
 def _ranks(rank: Array | int, rows: Any) -> Array:

@@ -5,7 +5,7 @@ the `Session` that it opens, so that what stands above knows pages and nothing o
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -17,7 +17,7 @@ from integrations.names import Window
 from integrations.secrets import Secret
 
 if TYPE_CHECKING:  # it stands above, and needs what is here
-    from integrations.transport.rest_request import OneRequest
+    from integrations.transport.one_request import OneRequest
 
 Clock = Callable[[], datetime]
 """The time now, aware and in UTC."""
@@ -32,12 +32,13 @@ class Ask:
     """What of a stream is wanted: a window, what follows a position, or what happened since.
 
     `since` (aware, UTC) is for a reader without a position; of the two at most one is given. None
-    of all three is everything.
+    of all three is everything. `parent` are the values of a parent's record, by their slots.
     """
 
     window: Window | None = None
     position: str | None = None
     since: datetime | None = None
+    parent: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.position is not None and self.since is not None:
@@ -96,7 +97,8 @@ class Session(Protocol[Request_contra]):
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater` when retrying is over, `StopStream` for answers
         that make no sense, `PositionGone` when the source does not know `ask.position` any more,
-        `StopConnection` for a refused credential, `FixConfig` for what a file says wrongly.
+        `Barred` when it refuses the stream as a whole, `StopConnection` for a refused credential,
+        `FixConfig` for what a file says wrongly.
         """
 
     def one(

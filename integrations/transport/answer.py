@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.redaction import redact
 
@@ -21,7 +21,8 @@ class Answer:
     """What paging reads: the address that answered, the headers, the body without its records, the
     records, and the `content` that they were split from.
 
-    `params` are those of the request, none when it asked for a whole address.
+    `params` are those of the request, none when it asked for a whole address; `range` is what of
+    the list it asked for, as the header has it. `status` is 200, with a range perhaps 206 or 416.
     """
 
     url: str
@@ -30,16 +31,33 @@ class Answer:
     records: Sequence[msgspec.Raw]
     params: Mapping[str, str | int | bool] = field(default_factory=dict)
     content: bytes | memoryview = b""
+    range: str | None = None
+    status: int = 200
 
 
 @dataclass(frozen=True)
 class Next:
     """The next request: a whole `url`, or else `params` to merge into those of the first; `alone`
-    says that they replace those."""
+    says that they replace those. `range` is what of the list is asked for."""
 
     url: str | None = None
     params: Mapping[str, str | int] = field(default_factory=dict)
     alone: bool = False
+    range: str | None = None
+
+
+class Paged(BaseModel):
+    """What the kinds of paging have in common that leave the list's order to the source.
+
+    With `newest_first` the list begins with what was made or changed last: of two versions of a
+    record in one pull the one that comes first counts, else the one that comes last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    immutable: ClassVar[bool] = False
+
+    newest_first: bool = False
 
 
 def plain(raw: bytes | msgspec.Raw | None) -> object:

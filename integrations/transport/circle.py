@@ -24,9 +24,12 @@ class Circle:
 
     def asked(self, call: Call) -> None:
         """Raises `StopStream` for a call made before."""
-        request = repr((call.target, sorted(call.params.items()))).encode()
-        if _known(request, self._requests):
+        if _known(_request(call), self._requests):
             raise StopStream("the paging goes in a circle: the next page was read before")
+
+    def forget(self, call: Call) -> None:
+        """A call that is not made after all."""
+        self._requests.discard(hash(_request(call)))
 
     def answered(self, page: Page, content: bytes | memoryview) -> None:
         """Raises `StopStream` for records that were a page before, and for endless empty pages.
@@ -41,6 +44,10 @@ class Circle:
                 f"the paging goes in a circle: page {page.number} holds exactly the records of an "
                 "earlier one, under a new cursor"
             )
+
+
+def _request(call: Call) -> bytes:
+    return repr((call.target, sorted(call.params.items()), call.range)).encode()
 
 
 def _known(content: bytes | memoryview, seen: set[int]) -> bool:

@@ -5,24 +5,27 @@ over records, so a page that is not full before the end stops the stream.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from integrations.errors import StopStream
-from integrations.transport.answer import Answer, FieldPath, HeaderName, Next, plain, shown
+from integrations.transport.answer import (
+    Answer,
+    FieldPath,
+    HeaderName,
+    Next,
+    Paged,
+    plain,
+    shown,
+)
 from integrations.transport.body import value_at
 
 _CAPPED = "If the source gives no larger pages, make that the size that is asked for."
 
 
-class _Counted(BaseModel):
+class _Counted(Paged):
     """What the kinds here have in common: a total, in the body or a header, at `size` to a page."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     total: FieldPath | None = None
     total_header: HeaderName | None = None

@@ -5,7 +5,8 @@ are redacted here, and so are the causes: an orchestrator stores the messages of
 """
 
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,14 @@ import httpx
 import msgspec
 
 from integrations.error_handling.rate_limits import http_date
-from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import (
+    Barred,
+    FixConfig,
+    IntegrationError,
+    RetryLater,
+    StopConnection,
+    StopStream,
+)
 from integrations.redaction import redact, scrub
 
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
@@ -27,6 +35,19 @@ _REMEDIES: Mapping[type[BaseException], type[IntegrationError]] = {
 }
 """By the nearest base class; what is not named is no passing fault: `StopStream`."""
 
+_TRUST = (
+    "If it is to be trusted, name a file in SSL_CERT_FILE that holds the certificate of who signed "
+    "it, besides the usual ones, which that file replaces."
+)
+_UNTRUSTED: Mapping[int, str] = {
+    9: "Set this machine's clock: the certificate is not valid yet.",
+    10: "Have the source renew its certificate, or set this machine's clock.",
+    62: "Correct the connection's base_url: the certificate is for another host.",
+    64: "Correct the connection's base_url: the certificate is for another host.",
+}
+"""What to do about a certificate, by OpenSSL's code (x509_vfy.h); `_TRUST` for all others."""
+
+PERMISSION = "Give the credential the permission to read this, or take the stream out."
 _MISSING = frozenset({404, 410})
 _RETRIED = frozenset({408, 425, 429})  # and every 5xx
 _WORDS = 300  # characters of a vendor's message that an error quotes
@@ -40,14 +61,54 @@ class Missing:
 
     So say 404 and 410 (RFC 9110), and a 400 with the code `resource_missing`, which Stripe uses for
     a parameter: one of `params`, or else it is another mistake.
+
+    `statuses` are those that say so. With `html` a page of HTML may say so too, as a proxy's or a
+    wrong address's does; it is not the API's word. With `brief` the error says which call was
+    answered how and no more, so that it is the same each time.
     """
 
     error: type[StopStream]
     params: frozenset[str] = frozenset()
+    statuses: frozenset[int] = _MISSING
+    html: bool = False
+    brief: bool = False
+    todo: str = ""
+
+
+class Untold(StopStream):
+    """The source does not tell this of one of many records; the others may go on."""
+
+
+UNTOLD = Missing(Untold, html=True, brief=True)
+"""For one record of a list."""
+UNTOLD_LIST = Missing(Untold, statuses=_MISSING | {403}, html=True, brief=True)
+"""For one list of many: who may not read it may perhaps read the others."""
+NOWHERE = Missing(
+    Barred, html=True, todo="Correct the request's path, or the address of the connection."
+)
+"""There is no such list."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an answer with status 200 says of one place in it; `error` is for a place that is no
+    single record's."""
+
+    path: tuple[str | int, ...]
+    error: StopStream
 
 
 def translated(error: Exception, *, call: str) -> IntegrationError:
-    """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it."""
+    """Our error for one of httpx's; `call` is the method and the path. To be raised `from` it.
+
+    A certificate that is not trusted does not pass by itself: it is `FixConfig`.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return FixConfig(
+                f"{call} was not sent: the host's certificate is refused ({cause.verify_message})",
+                todo=_UNTRUSTED.get(cause.verify_code, _TRUST),
+            )
     remedy = next(
         (_REMEDIES[base] for base in type(error).__mro__ if base in _REMEDIES), StopStream
     )
@@ -57,11 +118,17 @@ def translated(error: Exception, *, call: str) -> IntegrationError:
     return remedy(f"{call} brought no whole answer ({type(error).__name__}: {text})")
 
 
-def _unquote(error: BaseException | None) -> None:
+def _unquote(error: BaseException) -> None:
     """Takes out of an error and its causes what h11 could not read: it may be of a record."""
+    for cause in _causes(error):
+        if "bytearray(" in str(cause):
+            cause.args = (str(cause).partition("bytearray(")[0].rstrip(" :"),)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and one by one what it was made from."""
     while error is not None:
-        if "bytearray(" in str(error):
-            error.args = (str(error).partition("bytearray(")[0].rstrip(" :"),)
+        yield error
         error = error.__cause__ or error.__context__
 
 
@@ -88,24 +155,23 @@ def refused(
     if status == 401:
         named = ", ".join(sorted(secret_names)) or "none is configured"
         return StopConnection(what, todo=f"Check the credential (its secrets: {named}).")
+    if missing is not None and _says_missing(response, body, missing):
+        what = f"{call} answered {status}" if missing.brief else what
+        return missing.error(what, todo=missing.todo)
     if status == 403:
-        return StopStream(what, todo="Give the credential the permission to read this.")
-    if missing is not None and _says_missing(response, body, missing.params):
-        return missing.error(what)
+        return Barred(what, todo=PERMISSION)
     return StopStream(what)
 
 
-def _says_missing(response: httpx.Response, body: bytes, params: frozenset[str]) -> bool:
-    """Whether an answer says that what was asked for does not exist.
-
-    A page in HTML is not the API's word: a proxy or a wrong address says 404 so.
-    """
-    if "html" in response.headers.get("content-type", "").lower():
+def _says_missing(response: httpx.Response, body: bytes, missing: Missing) -> bool:
+    """Whether an answer says that what was asked for does not exist."""
+    if not missing.html and "html" in response.headers.get("content-type", "").lower():
         return False
+    params = missing.params
     code, param = _complaint(body)
     if param and params and param not in params:
         return False
-    return response.status_code in _MISSING or (
+    return response.status_code in missing.statuses or (
         response.status_code == 400 and bool(params) and code == "resource_missing"
     )
 

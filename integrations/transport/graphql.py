@@ -93,7 +93,7 @@ class GraphqlSession(RestSession):
             call = how.call(id_, after)
             circle.asked(call)
             reply = self._retried(partial(self._http.fetch, call), waited=waited)
-            more = value_at(readable(reply.body), how.connection)
+            more = value_at(readable(reply.whole().body), how.connection)
             if more is None or is_null(more):
                 raise StopStream(f"the answer has no {how.connection!r}: {place} stays cut")
             nodes, content = edges_of(more, how.connection), _inner(more)

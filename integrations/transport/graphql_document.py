@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from graphql import FieldNode, FragmentDefinitionNode, SelectionSetNode, VariableNode
+    from graphql import (
+        FieldNode,
+        FragmentDefinitionNode,
+        SelectionSetNode,
+        VariableDefinitionNode,
+        VariableNode,
+    )
 
 # graphql-core is imported where a document is read: files without one need not pay for it.
 
@@ -44,10 +50,12 @@ class Selected:
 
 @dataclass(frozen=True)
 class Document:
-    """A query: its fields below `data`, and its variables with whether each must be given."""
+    """A query: its fields below `data`, its variables with whether each must be given, and those of
+    them that are declared as numbers: a server refuses a text there (spec.graphql.org, 3.5.1)."""
 
     data: Selected
     variables: Mapping[str, bool]
+    numbers: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -84,9 +92,9 @@ class Document:
         used = _used(tree, {id(one.variable) for one in declared})
         _same(required.keys(), used)
         below = _fields(operation.selection_set, fragments, frozenset())
-        return cls(
-            Selected("", frozenset(), {"data": Selected("data", frozenset(), below)}), required
-        )
+        numbers = (one.variable.name.value for one in declared if _type(one) in ("Int", "Float"))
+        data = Selected("data", frozenset(), below)
+        return cls(Selected("", frozenset(), {"data": data}), required, frozenset(numbers))
 
     def takes(self, given: Mapping[str, bool]) -> None:
         """Raises `ValueError` for variables that are given and not declared, or the other way
@@ -122,6 +130,14 @@ def connections(node: Selected, at: str = "") -> Iterator[tuple[str, Selected]]:
             yield place, field
         else:
             yield from connections(field, place)
+
+
+def _type(declared: "VariableDefinitionNode") -> str:
+    """The name of a variable's type, "" for a list."""
+    from graphql import NamedTypeNode, NonNullTypeNode
+
+    inner = declared.type.type if isinstance(declared.type, NonNullTypeNode) else declared.type
+    return inner.name.value if isinstance(inner, NamedTypeNode) else ""
 
 
 def _same(declared: object, used: set[str]) -> None:

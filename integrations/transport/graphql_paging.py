@@ -1,12 +1,12 @@
 """How a GraphQL answer tells where the next page is: by Relay's connections, or by an offset."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from integrations.errors import StopStream
-from integrations.transport.answer import Answer, Next
+from integrations.transport.answer import Answer, Next, Paged
 
 VARIABLE = r"^[_A-Za-z][_0-9A-Za-z]*$"
 
@@ -47,14 +47,9 @@ def cursor_after(info: bytes | msgspec.Raw | None, *, asked: object, place: str)
     return page.end_cursor
 
 
-class Relay(BaseModel):
+class Relay(Paged):
     """Ask for what follows `pageInfo.endCursor` while `pageInfo.hasNextPage` is true; the cursor
     goes into `variable` (relay.dev/graphql/connections.htm)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["relay"]
     variable: str = Field(default="after", pattern=VARIABLE)
@@ -71,16 +66,11 @@ class Relay(BaseModel):
         return None if cursor is None else Next(params={self.variable: cursor})
 
 
-class OffsetVariables(BaseModel):
+class OffsetVariables(Paged):
     """Ask for the `first` records from `offset` on, until there are none.
 
     The next offset is what came in: a server that caps the page's size below `size` loses nothing.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["offset_variables"]
     offset: str = Field(default="offset", pattern=VARIABLE)

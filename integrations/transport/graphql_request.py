@@ -2,7 +2,8 @@
 are in the answer."""
 
 import functools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -26,6 +27,7 @@ from integrations.transport.listing import (
     values_of,
 )
 from integrations.transport.slots import WINDOW, slots_in
+from integrations.unanswered import MARK, marked
 
 GraphqlPaging = Annotated[Relay | OffsetVariables, Field(discriminator="type")]
 Variable = Annotated[str, Field(pattern=VARIABLE)]
@@ -41,7 +43,10 @@ class _More(msgspec.Struct, rename="camel"):
 
 _VARIABLES = "variables."
 """Where a POST's parameters are a document's variables."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _EDGES = msgspec.json.Decoder(list[_Edge])
+_EDGE = msgspec.json.Decoder(_Edge)
+_RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def is_null(value: bytes | msgspec.Raw) -> bool:
@@ -49,16 +54,37 @@ def is_null(value: bytes | msgspec.Raw) -> bool:
     return len(value) == 4 and bytes(value) == b"null"
 
 
-def edges_of(connection: bytes | msgspec.Raw, place: str) -> Sequence[msgspec.Raw]:
-    """The undecoded nodes of a connection. Raises `StopStream` for one of another shape."""
+def edges_of(
+    connection: bytes | msgspec.Raw, place: str, *, refused: Collection[int] = ()
+) -> Sequence[msgspec.Raw]:
+    """The undecoded nodes of a connection; of a `refused` one that is not there its edge. Raises
+    `StopStream` for one of another shape."""
     edges = value_at(connection, "edges")
+    whole = edges if edges is not None else b"null"
     try:
-        nodes = [edge.node for edge in _EDGES.decode(edges if edges is not None else b"null")]
+        nodes = (
+            [
+                _node_or_edge(edge) if at in refused else _EDGE.decode(edge).node
+                for at, edge in enumerate(_RAW.decode(whole))
+            ]
+            if refused
+            else [edge.node for edge in _EDGES.decode(whole)]
+        )
     except msgspec.DecodeError as error:
         raise StopStream(f"the edges of {place} have another shape: {error}") from error
-    if any(map(is_null, nodes)):
+    if any(map(is_null, nodes)) and not all(
+        at in refused for at, node in enumerate(nodes) if is_null(node)
+    ):
         raise StopStream(f"{place} has an edge without its node: that record would be lost")
     return nodes
+
+
+def _node_or_edge(edge: msgspec.Raw) -> msgspec.Raw:
+    try:
+        node = _EDGE.decode(edge).node
+    except msgspec.DecodeError:
+        return edge
+    return edge if is_null(node) else node
 
 
 @functools.cache
@@ -73,6 +99,8 @@ def _cut_decoder(place: str) -> msgspec.json.Decoder[Any]:
 def is_cut(record: bytes | msgspec.Raw, place: str) -> bool:
     """Whether a record's connection at the place is to be read on; also where that cannot be told
     so fast."""
+    if bytes(memoryview(record)[: len(MARK)]) == MARK:
+        return False  # what is refused is not read on
     try:
         level = _cut_decoder(place).decode(record)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -113,7 +141,8 @@ class GraphqlRequest(BaseModel):
     """What one stream asks for: a whole document, its `variables` with the slots of a REST
     request's parameters, and `records`, the place of the connection (or plain list) in the answer.
 
-    `nested` says how connections inside a record are read on when they are cut.
+    `nested` says how connections inside a record are read on when they are cut. A whole number goes
+    as such into a variable that the document declares as `Int` or `Float`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -174,6 +203,16 @@ class GraphqlRequest(BaseModel):
         return self.records
 
     @property
+    def fixed(self) -> bool:
+        """True: the endpoint is the connection's."""
+        return True
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """Those of its nested connections, and its own."""
+        return [*(nested.connection for nested in self.nested.values()), self.asks]
+
+    @property
     def _slots(self) -> frozenset[str]:
         return slots_in(self.variables.values())
 
@@ -189,21 +228,47 @@ class GraphqlRequest(BaseModel):
         return _call(self.query, variables, endpoint=first.endpoint)
 
     def split(self, call: Call, reply: Reply) -> Split:
-        """What the answer to a call holds. Raises as `records_in` does, and `StopStream` for a
-        connection of another shape."""
+        """What the answer to a call holds; a record of which it says that a part could not be given
+        is marked so (`unanswered`). Raises as `records_in` does, and `StopStream` for a
+        connection of another shape, and for a part of the answer that is no single record's."""
         text = readable(reply.body)
         found = value_at(text, self.records)
         if found is None or is_null(found):
+            reply.whole()
             raise StopStream(f"the answer has no {self.records!r}, where its records should be")
         info = b""
         if isinstance(self.paging, OffsetVariables) and bytes(memoryview(found)[:1]) == b"[":
             records: Sequence[msgspec.Raw] = records_in(found, "")
+            refused = self._refused(reply, found)
         else:
-            records = edges_of(found, self.records)
+            refused = self._refused(reply, value_at(found, "edges"), "edges")
+            records = edges_of(found, self.records, refused=refused)
             info = bytes(value_at(found, "pageInfo") or b"")
         _, content = apart(records, text=text)
         answer = Answer(reply.url, reply.headers, info, records, variables_of(call), content)
-        return Split(as_sent(records, text=text, body=reply.body), answer)
+        sent = as_sent(records, text=text, body=reply.body)
+        if refused:
+            sent = [
+                marked(bytes(record), refused[at]) if at in refused else record
+                for at, record in enumerate(sent)
+            ]
+        return Split(sent, answer)
+
+    def _refused(self, reply: Reply, list_: msgspec.Raw | None, *below: str) -> dict[int, str]:
+        """What the answer says of single records, by their places in the list, which is `below`
+        that of the records. Raises what it says of anything else."""
+        if list_ is None or is_null(list_):
+            reply.whole()
+        records = len(records_in(list_, "")) if reply.told and list_ is not None else 0
+        place = (*self.records.split(".")[1:], *below)
+        found: dict[int, str] = {}
+        for one in reply.told:
+            step = one.path[len(place) :][:1]
+            at = step[0] if step and one.path[: len(place)] == place else None
+            if not isinstance(at, int) or not 0 <= at < records:
+                raise one.error
+            found[at] = "; ".join(filter(None, (found.get(at), one.error.what)))
+        return found
 
     def missing(self, ask: Ask, call: Call) -> Missing | None:
         """None: GraphQL says nothing by a status."""
@@ -220,9 +285,21 @@ def variables_of(call: Call) -> dict[str, str | int | bool]:
 
 
 def _call(query: str, variables: Mapping[str, str | int | bool], *, endpoint: str) -> Call:
-    named = {_VARIABLES + name: value for name, value in variables.items()}
+    numbers = _numbers(query)
+    named = {
+        _VARIABLES + name: int(value)
+        if name in numbers and isinstance(value, str) and _WHOLE.fullmatch(value)
+        else value
+        for name, value in variables.items()
+    }
     params = {"query": query, **named}
     return Call(target="", endpoint=endpoint, method="POST", params=params)
+
+
+@functools.cache
+def _numbers(query: str) -> frozenset[str]:
+    """The variables that are numbers: positions, moments and ids are kept as texts."""
+    return Document.read(query).numbers
 
 
 def _paged(paging: Relay | OffsetVariables) -> dict[str, bool]:

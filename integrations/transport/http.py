@@ -5,8 +5,6 @@ An origin is scheme, host and port (RFC 6454). Redirects are followed here and n
 would send headers like `X-Api-Key` along to anywhere.
 """
 
-import ipaddress
-import ssl
 import threading
 import time
 import zlib
@@ -25,12 +23,15 @@ from integrations.error_handling.guard import Exchange, Guard
 from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.redaction import redact
 from integrations.secrets import Secret
-from integrations.transport.faults import HTTPX_ERRORS, Missing, refused, translated
+from integrations.transport.faults import HTTPX_ERRORS, Missing, Told, refused, translated
 from integrations.transport.source_clock import Began, SourceClock
+from integrations.transport.trust import loopback, trusted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AS_IT_IS = frozenset({307, 308})
 """Redirects that keep a request's method and body (RFC 9110 section 15.4)."""
+_ANSWERS = frozenset({200})  # 202 and 204 are no whole answers, and 206 is none unasked
+_RANGED = frozenset({206, 416})
 _ZLIB = type(zlib.decompressobj())
 _MOST_REDIRECTS = 5
 _MOST_ERROR_BYTES = 65_536
@@ -46,13 +47,20 @@ class Call:
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
     with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
-    `Exchange`.
+    `Exchange`. `range` is what of a list is asked for, as the header has it: then 206 is an answer
+    too, and so is 416, that there is no such range.
     """
 
     target: str
     endpoint: str = ""
     method: Method = "GET"
     params: Params = field(default_factory=dict)
+    range: str | None = None
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """The statuses of answers."""
+        return _ANSWERS if self.range is None else _ANSWERS | _RANGED
 
     def body(self) -> bytes | None:
         """What a POST sends; None for a GET."""
@@ -70,16 +78,25 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with status 200: `url` is what answered in the end, `body` is decompressed.
+    """An answer, with a status that its call takes: `url` is what answered in the end, `body` is
+    decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
-    sent.
+    sent. `told` is what it says of parts of itself that could not be given.
     """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     seen_at: datetime
+    status: int = 200
+    told: Sequence[Told] = ()
+
+    def whole(self) -> Self:
+        """Itself. Raises `StopStream` where a part could not be given."""
+        for one in self.told:
+            raise one.error
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +114,10 @@ class HttpOptions:
 
 
 class Check(Protocol):
-    """Raises one of our errors for what a body with status 200 says; `call` names the call."""
+    """Raises one of our errors for what a body with status 200 says; `call` names the call. Gives
+    what it says of single places, for who knows what stands there."""
 
-    def __call__(self, body: bytes, *, call: str) -> None: ...
+    def __call__(self, body: bytes, *, call: str) -> Sequence[Told]: ...
 
 
 class _Signed(httpx.Auth):
@@ -161,10 +179,10 @@ class HttpClient:
             headers={"Accept": "application/json", **options.headers},
             timeout=options.timeout_s,
             follow_redirects=False,
-            verify=_trusted(self._base.scheme),
+            verify=trusted(self._base.scheme),
             event_hooks={"request": [self._count]},
             # A proxy from the environment could not reach this machine's own servers.
-            trust_env=not _loopback(self._base.host),
+            trust_env=not loopback(self._base.host),
         )
 
     @property
@@ -180,9 +198,10 @@ class HttpClient:
     def fetch(self, call: Call, *, missing: Missing | None = None) -> Reply:
         """The answer to a call.
 
-        Raises `RetryLater`, `StopStream` or `StopConnection`; `StopStream` too, and nothing is
-        sent, when the target or a redirect leads to another origin. `missing` says what is raised
-        for an answer that what was asked for does not exist.
+        Raises `RetryLater`, `StopStream` or `StopConnection`, and `FixConfig` for a host whose
+        certificate is not trusted; `StopStream` too, and nothing is sent, when the target or a
+        redirect leads to another origin. `missing` says what is raised for an answer that what was
+        asked for does not exist.
         """
         with self._open():
             return self._fetched(call, missing)
@@ -190,9 +209,10 @@ class HttpClient:
     def _fetched(self, call: Call, missing: Missing | None) -> Reply:
         body = call.body()
         url = self._inside(self._address(call.target))
-        request = self._built(call.method, url, call.params if body is None else None, body)
+        params = call.params if body is None else None
+        request = self._built(call.method, url, params, body, asked=call.range)
         for _ in range(1 + _MOST_REDIRECTS):
-            answer = self._sent(request, call.endpoint, missing)
+            answer = self._sent(request, call, missing)
             if isinstance(answer, Reply):
                 return answer
             status, location = answer
@@ -203,15 +223,23 @@ class HttpClient:
                 )
             # Built anew, so that it is signed anew and nothing else is carried over.
             onward = self._inside(request.url.join(location), by="a redirect of ")
-            request = self._built(call.method, onward, None, body)
+            request = self._built(call.method, onward, None, body, asked=call.range)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
 
     def _built(
-        self, method: Method, url: httpx.URL, params: Params | None, body: bytes | None
+        self,
+        method: Method,
+        url: httpx.URL,
+        params: Params | None,
+        body: bytes | None,
+        *,
+        asked: str | None = None,
     ) -> httpx.Request:
-        kind = {} if body is None else {"Content-Type": "application/json"}
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if asked is not None:
+            headers["Range"] = asked
         return self._client.build_request(
-            method, url, params=params or None, content=body, headers=kind
+            method, url, params=params or None, content=body, headers=headers
         )
 
     def _posted(self, post: Post) -> httpx.Request:
@@ -221,10 +249,10 @@ class HttpClient:
         return self._built("POST", url, None, msgspec.json.encode(body))
 
     def _sent(
-        self, request: httpx.Request, endpoint: str, missing: Missing | None
+        self, request: httpx.Request, call: Call, missing: Missing | None
     ) -> Reply | tuple[int, str]:
         """The answer, or the status and place of a redirect."""
-        with self._guarded(endpoint) as exchange, self._exchange(request) as (began, response):
+        with self._guarded(call.endpoint) as exchange, self._exchange(request) as (began, response):
             status, headers = response.status_code, response.headers
             exchange.status, exchange.headers = status, headers
             with self._lock:
@@ -232,7 +260,7 @@ class HttpClient:
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
-            return self._reply(response, exchange, seen_at=seen_at, missing=missing)
+            return self._reply(response, call, exchange, seen_at=seen_at, missing=missing)
 
     @contextmanager
     def _guarded(self, endpoint: str) -> Iterator[Exchange]:
@@ -280,15 +308,18 @@ class HttpClient:
     def _reply(
         self,
         response: httpx.Response,
+        call: Call,
         exchange: Exchange,
         *,
         seen_at: datetime,
         missing: Missing | None,
     ) -> Reply:
-        if response.status_code != 200:  # 202, 204 and 206 are no whole answers either
+        if response.status_code not in call.answers:
             raise refused(
                 response,
-                call=self._named(response),
+                call=_call(response.request)
+                if missing is not None and missing.brief
+                else self._named(response),
                 body=self._error_body(response),
                 now=self._clock(),
                 secret_names=self._auth.secret_names(),
@@ -296,9 +327,9 @@ class HttpClient:
                 missing=missing,
             )
         exchange.body = self._body(response)
-        if self._check is not None:
-            self._check(exchange.body, call=self._named(response))
-        return Reply(str(response.url), response.headers, exchange.body, seen_at)
+        told = self._check(exchange.body, call=self._named(response)) if self._check else ()
+        url, status = str(response.url), response.status_code
+        return Reply(url, response.headers, exchange.body, seen_at, status, told)
 
     def _body(self, response: httpx.Response) -> bytes:
         deadline = time.monotonic() + self._options.answer_s
@@ -366,12 +397,6 @@ class HttpClient:
         self.close()
 
 
-def _trusted(scheme: str) -> ssl.SSLContext | bool:
-    # An origin without TLS never becomes one with it, so nobody need be trusted; reading the usual
-    # authorities takes 20 ms.
-    return True if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 def _unpacked_whole(response: httpx.Response) -> bool:
     """Whether a body that was read was unpacked to its end, and nothing stood behind that.
 
@@ -396,10 +421,3 @@ def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
 
 def _origin_text(url: httpx.URL) -> str:
     return redact(f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -73,6 +73,14 @@ class Listing(Protocol):
     def asks(self) -> str:
         """What it asks, in a word or two, for people."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every pull begins at the same address."""
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """Those of all its calls, its own the last: nothing goes without that."""
+
     def first(self, ask: Ask) -> Call:
         """A pull's first call. Raises `FixConfig` as `values_of` does."""
 
@@ -109,10 +117,10 @@ def values_of(ask: Ask, form: WindowFormat, *, slots: frozenset[str], asks: str)
     Raises `FixConfig` for a window without which a slot would be empty, and for a position that no
     slot would tell the source. `asks` names the request.
     """
-    values = {}
+    values = dict(ask.parent)
     if ask.window is not None:
         bounds = _said(ask.window.start, form), _said(ask.window.end, form, up=True)
-        values = dict(zip(WINDOW, bounds, strict=True))
+        values |= dict(zip(WINDOW, bounds, strict=True))
     if ask.position is not None:
         values[POSITION] = ask.position
     if ask.since is not None:

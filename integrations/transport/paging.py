@@ -14,26 +14,33 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import StopStream
-from integrations.transport.answer import Answer, FieldPath, HeaderName, Next, plain, shown
+from integrations.transport.answer import (
+    Answer,
+    FieldPath,
+    HeaderName,
+    Next,
+    Paged,
+    plain,
+    shown,
+)
 from integrations.transport.body import text_of, value_at
 from integrations.transport.counted import Offset, PageNumber, total_of
+from integrations.transport.ranged import Range
 
 
-class LastId(BaseModel):
+class LastId(Paged):
     """Ask for what follows the last record's id, while the body says that there is more.
 
-    `id` is a place in the record, `more` in the body; Stripe's names are the defaults.
+    `id` is a place in the record, `more` in the body; Stripe's names are the defaults. With `more`
+    null the body says nothing, and the first empty page is the end.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     immutable: ClassVar[bool] = True
-    newest_first: ClassVar[bool] = False
 
     type: Literal["last_id"]
     param: str = Field(default="starting_after", min_length=1)
     id: FieldPath = "id"
-    more: FieldPath = "has_more"
+    more: FieldPath | None = "has_more"
 
     def follow(self, answer: Answer) -> Next | None:
         """None at the end. Raises `StopStream` when the body does not say whether it is."""
@@ -48,7 +55,8 @@ class IdCursor(BaseModel):
     When the first request has a value for the parameter `newer`, each next page is asked for what
     is newer than the first record's id, and the source must give what is nearest to that id.
     Otherwise each is asked for what is older than the last one's. `id` is a place in the record,
-    `more` in the body; Stripe's names are the defaults.
+    `more` in the body; Stripe's names are the defaults. With `more` null the first empty page is
+    the end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +68,7 @@ class IdCursor(BaseModel):
     older: str = Field(default="starting_after", min_length=1)
     newer: str = Field(default="ending_before", min_length=1)
     id: FieldPath = "id"
-    more: FieldPath = "has_more"
+    more: FieldPath | None = "has_more"
 
     @model_validator(mode="after")
     def _two_ways(self) -> Self:
@@ -130,16 +138,11 @@ class SequenceNumber(BaseModel):
         return int(text)
 
 
-class BodyToken(BaseModel):
+class BodyToken(Paged):
     """The body holds a token at `next`, which goes into the parameter `param` for the next page.
 
     It is a text or a whole number. Null, empty and absent mean the end: vendors use all three.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["body_token"]
     next: FieldPath
@@ -157,17 +160,12 @@ class BodyToken(BaseModel):
         return Next(params={self.param: token})
 
 
-class HeaderToken(BaseModel):
+class HeaderToken(Paged):
     """The header `next` holds a token, which goes into the parameter `param` for the next page.
 
     Empty and absent mean the end. With `alone` the token replaces all other parameters, as it does
     at The Things Stack.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["header_token"]
     next: HeaderName
@@ -180,18 +178,13 @@ class HeaderToken(BaseModel):
         return Next(params={self.param: token}, alone=self.alone) if token else None
 
 
-class NextUrl(BaseModel):
+class NextUrl(Paged):
     """The body holds the next page's address at `next`, absolute or relative.
 
     Null, empty and absent mean the end: vendors use all three. With `param` only that parameter is
     taken out of the address: some addresses leave out what the first request asked for, or name
     another scheme or host.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["next_url"]
     next: FieldPath
@@ -209,16 +202,11 @@ class NextUrl(BaseModel):
         return _onward(answer.url, found, param=self.param)
 
 
-class LinkHeader(BaseModel):
+class LinkHeader(Paged):
     """The `Link` header holds the next page's address, with `rel="next"` (RFC 8288).
 
     With `param` only that parameter is taken out of the address, as for `next_url`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    immutable: ClassVar[bool] = False
-    newest_first: ClassVar[bool] = False
 
     type: Literal["link_header"]
     param: str | None = Field(default=None, min_length=1)
@@ -231,18 +219,34 @@ class LinkHeader(BaseModel):
         return None
 
 
-class Single(BaseModel):
-    """The first answer holds everything."""
+class Single(Paged):
+    """The first answer holds everything.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Where the body says at `total`, or the header `total_header`, how many records there are, it is
+    held to that.
+    """
 
     immutable: ClassVar[bool] = True
-    newest_first: ClassVar[bool] = False
 
     type: Literal["single"]
+    total: FieldPath | None = None
+    total_header: HeaderName | None = None
+
+    @model_validator(mode="after")
+    def _one_total(self) -> Self:
+        if self.total is not None and self.total_header is not None:
+            raise ValueError("total and total_header say the same: give one of them")
+        return self
 
     def follow(self, answer: Answer) -> Next | None:
-        """Always None."""
+        """Always None. Raises `StopStream` for an answer that holds less than there is."""
+        if self.total is not None or self.total_header is not None:
+            total = total_of(answer, place=self.total, header=self.total_header)
+            if len(answer.records) < total:
+                raise StopStream(
+                    f"the answer holds {len(answer.records)} of {total} records",
+                    todo="The source gives no more at a time: choose another paging.",
+                )
         return None
 
 
@@ -251,6 +255,7 @@ Paging = Annotated[
     | IdCursor
     | PageNumber
     | Offset
+    | Range
     | SequenceNumber
     | BodyToken
     | HeaderToken
@@ -264,10 +269,15 @@ Paging = Annotated[
 def known(paging: Paging, answer: Answer, *, most: int) -> Sequence[Next]:
     """The requests that follow, as far as the answer tells them, at most so many. Raises as
     `follow` does."""
-    if isinstance(paging, PageNumber | Offset):
+    if isinstance(paging, PageNumber | Offset | Range):
         return list(islice(paging.rest(answer), most))
     onward = paging.follow(answer)
     return [] if onward is None else [onward]
+
+
+def falls(paging: Paging, answer: Answer) -> bool:
+    """Whether what follows the answer was made or changed before it."""
+    return paging.newest_first and not (isinstance(paging, IdCursor) and paging.upwards(answer))
 
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -297,8 +307,11 @@ def _links(header: str) -> list[tuple[str, frozenset[str]]]:
     return links
 
 
-def _is_more(answer: Answer, place: str) -> bool:
-    """What the body says at `place`; where it says that there is more, there are records."""
+def _is_more(answer: Answer, place: str | None) -> bool:
+    """What the body says at `place`; where it says that there is more, there are records. Without a
+    place there is more after each page that is not empty."""
+    if place is None:
+        return bool(answer.records)
     more = plain(value_at(answer.body, place))
     if not isinstance(more, bool):
         raise StopStream(f"the answer's {place!r} should be true or false, it is {shown(more)}")

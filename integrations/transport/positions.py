@@ -34,12 +34,12 @@ def positions(paging: Paging, *, ask: Ask, place: str | None) -> Positions:
 
     Raises `FixConfig` for both.
     """
+    if paging.newest_first and place is not None:
+        raise FixConfig(
+            f"the records' {place!r} cannot be the position of a list with the newest first",
+            todo="Leave the position out, or choose another paging.",
+        )
     if isinstance(paging, IdCursor):
-        if place is not None:
-            raise FixConfig(
-                f"the records' {place!r} cannot be the position of a list with the newest first",
-                todo="Leave the position out, or choose another paging.",
-            )
         return _Edge(paging, asked=ask.position)
     return _Nowhere() if place is None else _Ascending(place, asked=ask.position)
 

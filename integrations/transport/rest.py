@@ -7,8 +7,10 @@ pages is here once, for every kind of paging, with the retry and the guard again
 import itertools
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Annotated, Literal, Self, TypeVar
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from integrations.auth import Auth
+from integrations.error_handling.breaker import Breaker
 from integrations.error_handling.guard import Guard
 from integrations.error_handling.limits import Limit
 from integrations.error_handling.retry import Retry, Waited
@@ -26,17 +29,21 @@ from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
 from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
-from integrations.transport.faults import Missing
+from integrations.transport.faults import NOWHERE, UNTOLD, Missing, Untold
 from integrations.transport.http import Call, Check, HttpClient, HttpOptions
 from integrations.transport.listing import Listing, is_credential
-from integrations.transport.paging import known
+from integrations.transport.one_request import Detail, OneRequest
+from integrations.transport.paging import falls, known
 from integrations.transport.positions import positions
-from integrations.transport.rest_request import OneRequest
+from integrations.transport.rest_request import Parent, RestRequest
+from integrations.unanswered import MARK, marked
 
 T = TypeVar("T")
 Fetched = tuple[Page, Answer]
 """One answer: as what reads records wants it, and as paging does."""
 _log = logging.getLogger(__name__)
+_BEFORE = timedelta(microseconds=1)
+"""The least by which two times differ that are kept."""
 
 _SIGNING = frozenset({"authorization", "proxy-authorization", "cookie"})
 
@@ -73,7 +80,8 @@ class HttpTransport(BaseModel):
 
     `timeout_s` bounds each silence, `answer_s` a whole answer. `concurrency` is how many pages may
     be on their way at a time: that many where pages are asked for by number, one ahead where each
-    names the next, none before it is wanted with 1. `should_retry_header` names a header whose
+    names the next, none before it is wanted with 1. `breaker` says when an endpoint that fails is
+    left alone. `should_retry_header` names a header whose
     `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose value
     helps the vendor to find a failed call in his logs. `quota` are limits of the source that its
     answers do not tell; what they tell is kept to without a word here.
@@ -86,10 +94,17 @@ class HttpTransport(BaseModel):
     timeout_s: float = Field(default=30.0, gt=0)
     answer_s: float = Field(default=300.0, gt=0)
     retry: Retry = Retry()
+    breaker: Breaker = Breaker()
     concurrency: int = Field(default=4, ge=1, le=16)
     should_retry_header: str | None = None
     request_id_header: str | None = None
     quota: tuple[Limit, ...] = ()
+
+    @property
+    def longest_s(self) -> float:
+        """No request takes longer: four silences before its answer (for a connection's turn, to
+        connect, to send and to hear the first of it), the answer, and a silence in that."""
+        return 5 * self.timeout_s + self.answer_s
 
     def open(
         self,
@@ -160,6 +175,7 @@ class RestSession:
     ) -> None:
         self._http, self._retry, self._sleep, self._random = http, retry, sleep, random
         self._concurrency = concurrency
+        self._heard = False  # any page, so that its address is no wrong one
 
     @property
     def requests(self) -> int:
@@ -183,36 +199,123 @@ class RestSession:
 
         `position` is the place of the position in a record, where records carry it: their order
         must then be ascending. Raises `RetryLater`, `StopStream`, `StopConnection` or `FixConfig`;
-        `PositionGone` when the source does not know `ask.position` any more, and `StopStream` too
-        when the pages go in a circle.
+        `PositionGone` when the source does not know `ask.position` any more, `Barred` when it does
+        not let us read the list or has none there, and `StopStream` too when the pages go in a
+        circle.
+
+        A record whose detail the source has not, and a parent whose list it has not or does not
+        give, are in their page, marked (`integrations.unanswered`).
         """
-        circle, paging = Circle(), request.paging
+        yield from self._read(
+            request, ask=ask, position=position, waited=Waited(), most=self._concurrency
+        )
+
+    def _read(
+        self, request: Listing, *, ask: Ask, waited: Waited, most: int, position: str | None = None
+    ) -> Generator[Page, None, None]:
+        """The pages of a request, with all that it asks for beside its list."""
+        parent = request.parent if isinstance(request, RestRequest) else None
+        detail = request.detail if isinstance(request, RestRequest) else None
+        if detail is not None:
+            most = 1  # the details are as many at a time as may be
+        if isinstance(request, RestRequest) and parent is not None:
+            pages = self._of_parents(request, parent, ask=ask, waited=waited, most=most)
+        else:
+            pages = self._listed(request, ask=ask, waited=waited, most=most, position=position)
+        for page in pages:
+            yield page if detail is None else self._detailed(page, detail, waited=waited)
+
+    def _detailed(self, page: Page, detail: Detail, *, waited: Waited) -> Page:
+        """The page with each record whole, in their order."""
+        ahead = Ahead[tuple[bytes, int]](self._concurrency)
+        for record in page.records:
+            ahead.put(partial(self._told, detail, bytes(record)))
+        records, size = list[bytes](), page.size
+        for _ in page.records:
+            ahead.start()
+            whole, more = self._retried(ahead.take(), waited=waited)
+            records.append(whole)
+            size += more
+        return replace(page, records=records, size=size)
+
+    def _told(self, detail: Detail, record: bytes) -> tuple[bytes, int]:
+        """A listed record with its detail, and the bytes that were answered for it."""
+        if not record.startswith(b"{") or record.startswith(MARK):
+            return record, 0  # it is refused as it is
+        try:
+            reply = self._http.fetch(detail.call_for(record), missing=UNTOLD)
+        except Untold as error:
+            return marked(record, error.what), 0
+        return detail.whole(record, detail.read(reply)), len(reply.body)
+
+    def _of_parents(
+        self, request: RestRequest, parent: Parent, *, ask: Ask, waited: Waited, most: int
+    ) -> Generator[Page, None, None]:
+        """One parent's list after the other, their pages numbered through; the first pages of as
+        many as may be are fetched ahead."""
+        numbers = itertools.count(1)
+        above = self._read(parent.above, ask=Ask(window=ask.window), waited=waited, most=1)
+        for parents in above:
+            ahead = Ahead[Fetched](most)
+            lists: list[Ask | Untold] = []
+            for record in parents.records:
+                try:
+                    below = parent.asked(record, ask, request.parent_slots)
+                    ahead.put(self._made(request, below, request.first(below)))
+                    lists.append(below)
+                except Untold as error:
+                    lists.append(error)
+            for one in lists:
+                ahead.start()
+                values = one.parent if isinstance(one, Ask) else {}
+                try:
+                    if isinstance(one, Untold):
+                        raise one
+                    begun = ahead.take()
+                    for page in self._listed(request, ask=one, waited=waited, most=1, begun=begun):
+                        records = parent.with_parent(page.records, values)
+                        yield replace(page, number=next(numbers), records=records)
+                except Untold as error:
+                    record = marked(parent.told(values), error.what)
+                    yield Page(next(numbers), [record], parents.seen_at, 0)
+
+    def _listed(
+        self,
+        request: Listing,
+        *,
+        ask: Ask,
+        waited: Waited,
+        most: int,
+        position: str | None = None,
+        begun: Callable[[], Fetched] | None = None,
+    ) -> Generator[Page, None, None]:
+        """The pages of one list; `begun` gives the first where that is under way already."""
+        paging = request.paging
         standing = positions(paging, ask=ask, place=position)
         first = request.first(ask)
-
-        def numbered(number: int, call: Call) -> Callable[[], Fetched]:
-            circle.asked(call)
-            missing = request.missing(ask, call)
-            return partial(self._page, request, call, missing=missing, number=number)
-
-        ahead, waited = Ahead[Fetched](self._concurrency), Waited()
-        ahead.put(numbered(1, first))
+        ahead = _Onward(partial(self._made, request, ask), most=most)
+        ahead.plan([first])
+        began_at = None
         for number in itertools.count(1):
             if number > 1:  # who wants one page only pays one call
                 ahead.start()
-            page, answer = self._retried(ahead.take(), waited=waited)
-            circle.answered(page, answer.content)
-            wanted = known(paging, answer, most=self._concurrency)
-            ahead.keep(len(wanted))
-            for onward in wanted[len(ahead) :]:
-                ahead.put(numbered(number + len(ahead) + 1, request.onward(first, onward)))
-            position = standing.after(answer, last=not ahead)
+            fetch = ahead.take()
+            page, answer = self._retried(begun or fetch, waited=waited)
+            self._heard, begun = True, None
+            page = replace(page, number=number)
+            ahead.circle.answered(page, answer.content)
+            wanted = known(paging, answer, most=most)
+            ahead.plan([request.onward(first, onward) for onward in wanted])
+            position = standing.after(answer, last=not wanted)
             if number > 1:
                 ahead.start()
-            # Oldest first: of two events of one second the last one counts.
-            records = page.records[::-1] if paging.newest_first else page.records
-            yield replace(page, records=records, position=position)
-            if not ahead:
+            began_at = began_at or page.seen_at
+            if paging.newest_first:  # of two events of one second the last one counts
+                page = replace(page, records=page.records[::-1])
+            if falls(paging, answer):  # of two versions the one that was said later
+                page = replace(page, seen_at=began_at - (number - 1) * _BEFORE)
+            yield replace(page, position=position)
+            if not wanted:
                 return
 
     def one(self, request: OneRequest, *, key: str, patience_s: float | None = None) -> One | None:
@@ -242,15 +345,19 @@ class RestSession:
             call, sleep=self._sleep, random=self._random, on_retry=_tell, waited=waited
         )
 
-    def _page(
-        self, request: Listing, call: Call, *, missing: Missing | None, number: int
-    ) -> Fetched:
+    def _made(self, request: Listing, ask: Ask, call: Call) -> Callable[[], Fetched]:
+        missing = request.missing(ask, call)
+        if missing is None and request.fixed and not self._heard:
+            missing = NOWHERE
+        return partial(self._page, request, call, missing=missing)
+
+    def _page(self, request: Listing, call: Call, *, missing: Missing | None) -> Fetched:
         reply = self._http.fetch(call, missing=missing)
         found = request.split(call, reply)
-        return Page(number, found.records, reply.seen_at, len(reply.body)), found.answer
+        return Page(1, found.records, reply.seen_at, len(reply.body)), found.answer
 
     def _one(self, request: OneRequest, call: Call) -> One:
-        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord))
+        reply = self._http.fetch(call, missing=Missing(_NoSuchRecord)).whole()
         return One(request.read(reply), reply.seen_at, len(reply.body))
 
     def __enter__(self) -> Self:
@@ -263,6 +370,35 @@ class RestSession:
         place: TracebackType | None,
     ) -> None:
         self._http.close()
+
+
+class _Onward:
+    """The calls of one pull that are known, as far ahead as may be, each made once."""
+
+    def __init__(self, made: Callable[[Call], Callable[[], Fetched]], *, most: int) -> None:
+        self.circle = Circle()
+        self._made, self._ahead = made, Ahead[Fetched](most)
+        self._calls: deque[Call] = deque()
+
+    def plan(self, calls: Sequence[Call]) -> None:
+        """What follows, as it is known now: what was planned otherwise is dropped. Raises
+        `StopStream` for a call that was made before."""
+        pairs = zip(self._calls, calls, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        while len(self._calls) > same:
+            self.circle.forget(self._calls.pop())
+        self._ahead.keep(same)
+        for call in calls[same:]:
+            self.circle.asked(call)
+            self._calls.append(call)
+            self._ahead.put(self._made(call))
+
+    def start(self) -> None:
+        self._ahead.start()
+
+    def take(self) -> Callable[[], Fetched]:
+        self._calls.popleft()
+        return self._ahead.take()
 
 
 class _NoSuchRecord(StopStream):

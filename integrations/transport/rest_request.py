@@ -3,33 +3,29 @@
 Read from a connector's file, so every field refuses what could not work, at load.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
-from urllib.parse import quote
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from integrations.errors import PositionGone, RetryLater, StopStream
-from integrations.redaction import redact
 from integrations.transport import Ask
-from integrations.transport.answer import FIELD_PATH, Answer, FieldPath, Next, plain
+from integrations.transport.answer import Answer, FieldPath, Next, plain
 from integrations.transport.body import (
     apart,
     as_sent,
     lines_joined,
     readable,
-    record_in,
     records_in,
     records_of_lines,
     value_at,
 )
 from integrations.transport.counted import Offset, PageNumber
-from integrations.transport.faults import Missing
+from integrations.transport.faults import UNTOLD_LIST, Missing, Untold
 from integrations.transport.http import Call, Method, Reply
 from integrations.transport.listing import (
-    Slotted,
     Split,
     WindowFormat,
     given,
@@ -38,6 +34,7 @@ from integrations.transport.listing import (
     readable_one_way,
     values_of,
 )
+from integrations.transport.one_request import Detail, RecordPlace, encoded, key_at
 from integrations.transport.paging import (
     BodyToken,
     IdCursor,
@@ -48,22 +45,84 @@ from integrations.transport.paging import (
     SequenceNumber,
     Single,
 )
-from integrations.transport.slots import KEY, POSITION, WINDOW, filled, slots_in, takes
-
-
-def _has_key(value: str) -> str:
-    if KEY not in slots_in([value]):
-        raise ValueError(f"it should have {KEY} where the record's key goes: '/v1/charges/{KEY}'")
-    return value
-
+from integrations.transport.ranged import UNSATISFIABLE, Range
+from integrations.transport.slots import (
+    POSITION,
+    SINCE,
+    WINDOW,
+    filled,
+    parent_slots,
+    slots_in,
+    takes,
+)
+from integrations.unanswered import MARK, reason_of
 
 # A parameter without a value is left out; a path without one would be another path.
-Path = Annotated[str, AfterValidator(takes(*WINDOW)), AfterValidator(is_path)]
-"""A path below the base address, with slots for a window only."""
+Path = Annotated[str, AfterValidator(takes(*WINDOW, parent=True)), AfterValidator(is_path)]
+"""A path below the base address, with slots for a window and of a parent only."""
+Slotted = Annotated[str, AfterValidator(takes(*WINDOW, POSITION, SINCE, parent=True))]
+"""Text with the fixed slots of a pull and of a parent, and no other braces."""
 ParamName = Annotated[str, Field(min_length=1, pattern=r"^[^{}]*$")]
 """A parameter's name: slots are for values."""
-RecordPlace = Annotated[str, Field(pattern=rf"^$|{FIELD_PATH}")]
-"""A place in a body: keys joined by dots, "" for the body itself."""
+
+
+class Parent(BaseModel):
+    """Whose list is read: that of each record of a list above, which is that of another `stream`,
+    without its details, or a `request` of its own.
+
+    A slot `{parent.id}` takes the value at `id` of the parent's record. With `put` each record gets
+    what its slots were filled with under that name: `{"id": "7"}`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stream: str | None = None
+    request: "RestRequest | None" = None
+    put: Annotated[str, Field(pattern=r"^[^.]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if (self.stream is None) == (self.request is None):
+            raise ValueError("it needs one of stream and request")
+        if self.request is not None and self.request.detail is not None:
+            raise ValueError("of a parent its list is read, and no detail")
+        return self
+
+    @property
+    def above(self) -> "RestRequest":
+        """The request for the parents' records."""
+        assert self.request is not None, "whoever binds a stream names its parent's request"
+        return self.request
+
+    def asked(self, record: bytes | msgspec.Raw, ask: Ask, slots: Mapping[str, str]) -> Ask:
+        """What is asked for a parent's record. Raises `Untold` for one that lacks a value, or that
+        was not told itself."""
+        if bytes(record).startswith(MARK):
+            raise Untold(reason_of(bytes(record)))
+        values = {slot: key_at(record, place) for slot, place in slots.items()}
+        return replace(ask, parent=values)
+
+    def told(self, values: Mapping[str, str]) -> bytes:
+        """A record of what the slots were filled with, by the places of the values."""
+        name, places = self.put or "parent", {slot[len("{parent.") : -1]: slot for slot in values}
+        return msgspec.json.encode({name: {place: values[slot] for place, slot in places.items()}})
+
+    def with_parent(
+        self, records: Sequence[bytes | msgspec.Raw], values: Mapping[str, str]
+    ) -> Sequence[bytes | msgspec.Raw]:
+        """The records of a parent's list as they are landed."""
+        if self.put is None:
+            return records
+        begin = self.told(values)[:-1]
+        return [_begun(bytes(record), begin) for record in records]
+
+
+def _begun(record: bytes, begin: bytes) -> bytes:
+    """An object with more at its beginning; what is no object as it is."""
+    if not record.startswith(b"{"):
+        return record
+    rest = record[1:].lstrip()
+    return begin + (b"" if rest.startswith(b"}") else b",") + rest
 
 
 class RestRequest(BaseModel):
@@ -80,6 +139,9 @@ class RestRequest(BaseModel):
     without its zone, `2026-01-01 00:00:00` (naive); the start rounded down, the end up. `{since}`
     takes a moment in the same form, rounded down, `{position}` what a reader by cursor stands at. A
     pull has one of these two, or none: a parameter whose slot has no value is left out.
+
+    With `detail` each record that is listed is then asked for by its key. With `parent` the list is
+    one of many: there is one for each record of another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,9 +154,13 @@ class RestRequest(BaseModel):
     partial: FieldPath | None = None
     paging: Paging
     window_format: WindowFormat = "iso"
+    detail: Detail | None = None
+    parent: Parent | None = None
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
+        if (self.parent is not None) != bool(self.parent_slots):
+            raise ValueError("a slot {parent.…} and `parent` need each other")
         readable_one_way(self.slots, self.params)
         if self.method == "POST":
             self._can_be_posted()
@@ -107,6 +173,8 @@ class RestRequest(BaseModel):
         return self
 
     def _can_be_posted(self) -> None:
+        if isinstance(self.paging, Range):
+            raise ValueError("the header Range has a meaning for GET only (RFC 9110 section 14.2)")
         if isinstance(self.paging, NextUrl | LinkHeader) and self.paging.param is None:
             raise ValueError(
                 f"an address does not say what a POST asks for: {self.paging.type} takes the "
@@ -127,27 +195,51 @@ class RestRequest(BaseModel):
         return slots_in([self.path, *self.params.values()])
 
     @property
+    def parent_slots(self) -> Mapping[str, str]:
+        """The slots `{parent.…}`, with their places in a parent's record."""
+        return parent_slots([self.path, *self.params.values()])
+
+    @property
     def asks(self) -> str:
         """The method and the path."""
         return f"{self.method} {self.path}"
 
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """That of its details, those of its parents, and its own."""
+        details = [self.detail.asks] if self.detail is not None else []
+        return [*details, *(self.parent.above.endpoints if self.parent else []), self.asks]
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its path has no slots."""
+        return not slots_in([self.path])
+
     def first(self, ask: Ask) -> Call:
-        """A pull's first call. Raises `FixConfig` as `values_of` does."""
+        """A pull's first call. Raises `FixConfig` as `values_of` does, and `Untold` for a parent
+        whose value is no part of a path."""
         values = values_of(ask, self.window_format, slots=self.slots, asks=self.path)
-        path = filled(self.path, values) or self.path
-        params = given(self.params, values)
-        return Call(target=path, endpoint=self.asks, method=self.method, params=params)
+        inside = {slot: encoded(values[slot]) for slot in parent_slots([self.path])}
+        return Call(
+            target=filled(self.path, {**values, **inside}) or self.path,
+            endpoint=self.asks,
+            method=self.method,
+            params=given(self.params, values),
+            range=self.paging.first() if isinstance(self.paging, Range) else None,
+        )
 
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
         if following.url is not None:
             return replace(first, target=following.url, params={})
         before = {} if following.alone else first.params
-        return replace(first, params={**before, **following.params})
+        return replace(first, params={**before, **following.params}, range=following.range)
 
     def split(self, call: Call, reply: Reply) -> Split:
         """What the answer to a call holds. Raises as `records_in` does."""
         body, lines = reply.body, 0
+        if reply.status == UNSATISFIABLE:  # its body tells of the error, if of anything
+            return Split([], _answer(call, reply, b"", [], b""))
         if self.format == "ndjson":
             _ends(reply)
             body, lines = lines_joined(body)
@@ -160,7 +252,7 @@ class RestRequest(BaseModel):
         envelope, content = apart(records, text=text)
         if self.partial is not None and plain(value_at(envelope, self.partial)):
             raise RetryLater(f"the answer is not whole: its {self.partial!r} says so")
-        answer = Answer(reply.url, reply.headers, envelope, records, call.params, content)
+        answer = _answer(call, reply, envelope, records, content)
         return Split(as_sent(records, text=text, body=body), answer)
 
     def missing(self, ask: Ask, call: Call) -> Missing | None:
@@ -168,12 +260,33 @@ class RestRequest(BaseModel):
 
         It is the position, if there is one; None where it is nothing that could be read otherwise.
         """
+        if self.parent is not None:
+            return UNTOLD_LIST
         if ask.position is None:
             return None
         carriers = {name for name, value in self.params.items() if POSITION in slots_in([value])}
         # A whole address, and a token that stands alone, carry the source's own cursor.
         carried = carriers & call.params.keys()
         return Missing(PositionGone, params=frozenset(carried)) if carried else None
+
+
+def _answer(
+    call: Call,
+    reply: Reply,
+    envelope: bytes,
+    records: Sequence[msgspec.Raw],
+    content: bytes | memoryview,
+) -> Answer:
+    return Answer(
+        reply.url,
+        reply.headers,
+        envelope,
+        records,
+        call.params,
+        content,
+        range=call.range,
+        status=reply.status,
+    )
 
 
 def _ends(reply: Reply) -> None:
@@ -197,7 +310,7 @@ def _own_param(paging: Paging) -> str | None:
     match paging:
         case IdCursor():
             return paging.older
-        case LastId() | Single():
+        case LastId() | Single() | Range():
             return None
     return paging.param
 
@@ -211,39 +324,8 @@ def _reads_body(paging: Paging) -> bool:
             return paging.total is not None
         case SequenceNumber():
             return paging.highest is not None
-    return isinstance(paging, LastId | IdCursor | BodyToken | NextUrl)
-
-
-class OneRequest(BaseModel):
-    """Where a single record is read: `{key}` in `path` takes the key that the source knows it by.
-
-    `record` is its place in the body, "" the body itself.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Annotated[
-        str, AfterValidator(takes(KEY)), AfterValidator(is_path), AfterValidator(_has_key)
-    ]
-    record: RecordPlace = ""
-
-    def call(self, key: str) -> Call:
-        """The call for the record, the key percent-encoded whole, its slashes too.
-
-        Raises `StopStream` for a key that would lead elsewhere: none at all, and the dots that
-        addresses take for folders.
-        """
-        try:
-            encoded = quote(key, safe="")
-        except UnicodeEncodeError:
-            encoded = ""
-        if encoded in ("", ".", ".."):
-            raise StopStream(f"{redact(repr(key))[:80]} is no key that a record can be fetched by")
-        return Call(target=self.path.replace(KEY, encoded), endpoint=f"GET {self.path}")
-
-    def read(self, reply: Reply) -> bytes:
-        """The record's bytes as sent. Raises as `record_in` does."""
-        text = readable(reply.body)
-        found = record_in(text, self.record)
-        (record,) = as_sent([msgspec.Raw(found)], text=text, body=reply.body)
-        return bytes(record)
+        case LastId() | IdCursor():
+            return paging.more is not None
+        case Single():
+            return paging.total is not None
+    return isinstance(paging, BodyToken | NextUrl)

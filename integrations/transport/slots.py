@@ -13,6 +13,7 @@ KEY = "{key}"
 SLOTS = (*WINDOW, POSITION, SINCE, KEY)
 
 _BRACED = re.compile(r"\{[^{}]*\}|[{}]")
+_PARENT = re.compile(r"\{parent\.([^{}.]+(?:\.[^{}.]+)*)\}")
 
 
 def slots_in(values: Iterable[object]) -> frozenset[str]:
@@ -21,13 +22,22 @@ def slots_in(values: Iterable[object]) -> frozenset[str]:
     return frozenset(slot for text in texts for slot in _BRACED.findall(text) if slot in SLOTS)
 
 
-def takes(*slots: str) -> Callable[[str], str]:
-    """A validator of text that may hold these slots and no other braces."""
+def parent_slots(values: Iterable[object]) -> Mapping[str, str]:
+    """The slots `{parent.…}` in the texts among `values`, with their braces, and the place in the
+    parent's record that each takes its value from."""
+    texts = (value for value in values if isinstance(value, str))
+    return {found[0]: found[1] for text in texts for found in _PARENT.finditer(text)}
+
+
+def takes(*slots: str, parent: bool = False) -> Callable[[str], str]:
+    """A validator of text that may hold these slots, with `parent` also those of a parent's record,
+    and no other braces."""
+    named = [*slots, *(["{parent.<place>}"] if parent else [])]
 
     def check(text: str) -> str:
         for slot in _BRACED.findall(text):
-            if slot not in slots:
-                raise ValueError(f"{slot!r} is no slot here; there are {' and '.join(slots)}")
+            if slot not in slots and not (parent and _PARENT.fullmatch(slot)):
+                raise ValueError(f"{slot!r} is no slot here; there are {' and '.join(named)}")
         return text
 
     return check
@@ -38,6 +48,6 @@ def filled(text: str, values: Mapping[str, str]) -> str | None:
 
     What is filled in is not looked at again: a position may look like a slot.
     """
-    if not slots_in([text]) <= values.keys():
+    if not {*_BRACED.findall(text)} <= values.keys():
         return None
     return _BRACED.sub(lambda slot: values[slot[0]], text)

@@ -118,6 +118,22 @@ def test_a_refresh_that_is_refused_leads_back_to_the_password(status: int) -> No
     assert "refresh_token" not in memory.held
 
 
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404])
+def test_a_login_that_is_refused_is_not_tried_again(status: int) -> None:
+    """By the other calls of the session, which may be under way: sources lock accounts."""
+    memory = Memory()
+    sent([token("aaaaaa"), Answer()], memory)
+    first, second = (AUTH.flow(Unsent(), SECRETS, memory) for _ in range(2))
+    assert [next(first), next(second)] != []
+    assert isinstance(first.send(Answer(401)), Post)
+    with pytest.raises(StopIteration if status == 401 else StopConnection):
+        first.send(Answer(status))
+
+    with pytest.raises(StopConnection, match="/token was refused before"):
+        second.send(Answer(401))
+    assert not memory.lock.locked()
+
+
 @pytest.mark.parametrize("status", [401, 408, 425, 429, 500, 503])
 def test_some_refusals_of_a_login_are_the_transport_s_to_tell(status: int) -> None:
     """The call itself is not sent; the login's answer stands for it."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from integrations.error_handling.quota import QuotaGuard
 from integrations.error_handling.shared_budget import SharedBudget
 from integrations.names import StreamId
 from integrations.storage import ledger, positions
+from integrations.storage.circuits import Circuit, Circuits
 from integrations.storage.database import connect
 from integrations.storage.ledger import LedgerEntry, Status
 from integrations.storage.positions import Reached
@@ -121,3 +123,30 @@ def test_what_is_left_of_the_quotas_is_shown(told: Told, database: str) -> None:
         ("500 calls in 3600 s of GET", 500, 497),
     ]
     assert text.count("7 of 10") == 3
+
+
+def test_an_endpoint_that_is_left_alone(told: Told, database: str) -> None:
+    """Of each stream that has to wait for it: until when, why, and how a person ends it."""
+    assert {line["circuit"] for line in told()[0].values()} == {None}
+    with (
+        closing(connect(database)) as connection,
+        closing(Circuits(connection, "florist", "main")) as circuits,
+    ):
+        shut = Circuit(until=START, cool_s=60, why="GET /buyers answered 503")
+        circuits.change("GET /buyers", lambda *_: shut)
+        circuits.change("GET /orders", lambda *_: replace(shut, until=None))
+    lines, text = told()
+    found = {name: line["circuit"] for name, line in lines.items() if line["circuit"]}
+    assert set(found) == {"buyers"}
+    assert (found["buyers"]["endpoint"], found["buyers"]["why"]) == ("GET /buyers", shut.why)
+    told_of = "florist/main/buyers: GET /buyers is left alone until a run tries it after"
+    assert f"{told_of} {START:%Y-%m-%d} 00:00:00 UTC: {shut.why}. `integrations" in text
+    assert "`integrations connections close-circuits florist/main` has it asked at once" in text
+    close = ["connections", "close-circuits", "florist/main"]
+    said = [CliRunner().invoke(main, close).stdout for _ in range(2)]
+    assert said == [
+        "GET /buyers is asked again by the next run.\n",
+        "Of florist/main nothing was left alone.\n",
+    ]
+    assert {line["circuit"] for line in told()[0].values()} == {None}
+    assert CliRunner().invoke(main, [*close[:2], "florist"]).exit_code == 2

@@ -23,7 +23,8 @@ from integrations.secrets import Secret
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.manifest import Manifest
-from integrations.sync_state.windows import WindowSync
+from integrations.sync_state.windows import OVERLAP, WindowSync, floor
+from integrations.transport.graphql_request import GraphqlRequest
 from integrations.transport.rest import RestSession
 from integrations_tests.conformance.oracles import Oracle, Record
 
@@ -64,10 +65,21 @@ class Subject:
             return [None]
         return [*sync.windows(stream.connection.begins_at, self.now)][-MOST_WINDOWS:]
 
+    def span(self, stream: BoundStream, windows: list[Window | None]) -> Window | None:
+        """All that the pulls of these windows ask for, what lies before the first included."""
+        known = [window for window in windows if window]
+        return Window(self.before(stream, known[0]).start, known[-1].end) if known else None
+
+    def before(self, stream: BoundStream, window: Window) -> Window:
+        """What a pull of the window brings that lies before it."""
+        start = window.start - OVERLAP
+        by_day = stream.id.stream in getattr(self.oracle, "BY_DAY", ())
+        return Window(floor(start, "daily") if by_day else start, window.start)
+
     def held(self, stream: BoundStream, window: Window | None) -> dict[str, Any]:
         """What the twin holds: source id to the row it must become, None where it must not pass."""
-        headers = self.oracle.let_in(self.twin.secrets)
-        with httpx.Client(base_url=self.url, headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, trust_env=False) as client:
+            client.headers.update(self.oracle.let_in(client, self.twin.secrets))
             found = list(self.oracle.records(client, stream.id.stream, window))
         units = [unit for record in found for unit in self.units(stream, record)]
         return {self.key(stream, one): self.oracle.expected(stream.id.stream, one) for one in units}
@@ -222,7 +234,19 @@ def difference(rows: dict[str, Record], held: dict[str, Any]) -> list[str]:
 
 def pattern(stream: BoundStream) -> str:
     """Which paths of the twin are this stream's."""
-    return re.sub(r"\{.*?\}", "*", stream.stream.request.path)
+    request = stream.stream.request
+    if isinstance(request, GraphqlRequest):
+        return str(stream.config.sync_handler.transport.path)
+    return re.sub(r"\{.*?\}", "*", request.path)
+
+
+def sent(stream: BoundStream, document: Any) -> list[Record]:
+    """The records of a page of the stream, as they lie in it."""
+    request = stream.stream.request
+    found = value_at(document, request.records) or ()
+    if isinstance(request, GraphqlRequest) and isinstance(found, dict):
+        return [edge["node"] for edge in found["edges"]]
+    return [*found]
 
 
 def value_at(record: Any, path: str) -> Any:
@@ -253,11 +277,13 @@ class Spoiler:
 
     def page(self, body: bytes) -> bytes:
         document = json.loads(body)
-        for record in value_at(document, self.stream.stream.request.records) or ():
+        for record in sent(self.stream, document):
             self._record(record)
         return dumped(document)
 
     def _record(self, record: Record) -> None:
+        nested = getattr(self.stream.stream.request, "nested", None)
+        assert not nested, "of a record that is read on the bytes are not as sent"
         assert self.stream.mapping.mapping.each is None, "of an element the bytes are not as sent"
         key = self.subject.key(self.stream, record)
         if self.subject.oracle.expected(self.stream.id.stream, record) is None:

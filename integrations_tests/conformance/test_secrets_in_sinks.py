@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import dagster as dg
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from integrations.connector_template.connector import BoundStream
 from integrations.errors import IntegrationError
@@ -38,6 +38,7 @@ from integrations_tests.conformance.subject import (
     dumped,
     pattern,
     required,
+    sent,
     value_at,
 )
 from integrations_tests.conftest import make_settings
@@ -73,7 +74,22 @@ class Careful:
         if scope["type"] == "http":
             headers = [(name, self._own(value)) for name, value in scope["headers"]]
             scope = {**scope, "headers": headers}
-        await self._twin(scope, receive, send)
+        await self._twin(scope, self._receiving(receive), send)
+
+    def _receiving(self, receive: Receive) -> Receive:
+        async def received() -> Message:
+            message = await receive()
+            if not message.get("body"):
+                return message
+            return {**message, "body": self._own_words(message["body"])}
+
+        return received
+
+    def _own_words(self, body: bytes) -> bytes:
+        """A login's body with the twin's own secrets; a small one comes in one piece."""
+        own = {self.secrets[name]: value for name, value in self._twin.secrets.items()}
+        asked = json.loads(body)
+        return dumped({name: own.get(str(value), value) for name, value in asked.items()})
 
     def _own(self, value: bytes) -> bytes:
         scheme, _, pair = value.partition(b" ")
@@ -181,14 +197,20 @@ def test_no_secret_is_in_any_sink(installation: Installation) -> None:
     done += [here.sync(feed, []) for feed in subject.feeds]
     stream = subject.windowed[0]
     windows = subject.windows(stream)
-    refused = here.run(stream, windows, faults=careless(subject, stream, statuses=(400, 403, 404)))
-    failed = here.sync(stream, windows, faults=careless(subject, stream, statuses=(401,)))
+    refused = [
+        here.run(stream, windows, faults=careless(subject, stream, statuses=statuses))
+        for statuses in ((400, 403), (404,))  # either of the two ends a run
+    ]
+    # Who can log in anew does so once.
+    failed = here.sync(
+        stream, windows, faults=careless(subject, stream, statuses=(401,), times=10**6)
+    )
     errors = "".join(told(here, stream))
     sinks = here.read()
 
     assert {outcome.status for outcome in done} <= {"ok", "warn"}
     assert sum(outcome.total("inserted") for outcome in done) > 0
-    assert (refused, failed.status) == (False, "failed")
+    assert (refused, failed.status) == ([False, False], "failed")
     stored = ["dagster.event_logs", "integrations.ledger"]
     for status in (400, 401, 403, 404):
         printed = [COMPUTED] if status != 401 else []  # the command line's runs print nothing
@@ -209,8 +231,7 @@ def test_a_key_that_a_source_sends_as_data(installation: Installation) -> None:
 
     def repeat(body: bytes) -> bytes:
         document = json.loads(body)
-        records = value_at(document, stream.stream.request.records)
-        for number, record in enumerate(records[:2]):
+        for number, record in enumerate(sent(stream, document)[:2]):
             *parents, last = place.split(".")
             unit = next(subject.units(stream, record))
             value_at(unit, ".".join(parents))[last] = [secret] if number else secret
@@ -255,6 +276,7 @@ def told(here: Installation, stream: BoundStream) -> Iterator[str]:
         zone = LandingZone((here.home / "raw").as_uri())
         case = Case(subject, "case", connection, zone, Ticking(subject.now))
         window = subject.windows(stream)[0]
+        subject.twin.faults.clear()
         subject.twin.faults.append(*careless(subject, stream, statuses=[503]))
         case.sync(stream, window)
         failing = careless(subject, stream, statuses=[500, 401], times=10**6)

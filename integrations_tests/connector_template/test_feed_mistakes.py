@@ -188,6 +188,24 @@ MISTAKES: dict[str, tuple[list[Change], list[Line]]] = {
         [("type: id_cursor, older: after, newer: before, id: id, more: more", "type: single")],
         [(43, "feed 'news' takes a paging that names positions: id_cursor")],
     ),
+    "a feed with details": (
+        [
+            (
+                "          records: items\n          paging: {type: id_cursor",
+                "          records: items\n          detail: {path: '/n/{key}'}\n          paging: {type: id_cursor",
+            )
+        ],
+        [(43, "feed 'news' reads events as they are listed")],
+    ),
+    "a feed for records that something is put into": (
+        [
+            (
+                "request: {path: /buyers,",
+                "request: {path: /buyers, detail: {path: '/b/{key}', put: merge},",
+            )
+        ],
+        [(19, "a feed routes to 'buyers', and its events would lack what is put into its records")],
+    ),
     "a feed that would go back in time": (
         [("newer: before", "newer: ending_before")],
         [

@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
                 14,
                 "`sync_handler.streams.orders.request.params.to`: '{window.stop}' "
                 "is no slot here; there are {window.start} and {window.end} and {position} and "
-                "{since}",
+                "{since} and {parent.<place>}",
             )
         ],
     ),
@@ -134,8 +134,8 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             (
                 19,
                 "`sync_handler.streams.buyers.request.paging.type` must be one of 'last_id', "
-                "'id_cursor', 'page_number', 'offset', 'sequence', 'body_token', 'header_token', "
-                "'next_url', 'link_header', 'single', not 'pages'",
+                "'id_cursor', 'page_number', 'offset', 'range', 'sequence', 'body_token', "
+                "'header_token', 'next_url', 'link_header', 'single', not 'pages'",
             )
         ],
     ),
@@ -155,6 +155,27 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     "what only GraphQL tells": (
         ('example"}', 'example", quota: [{calls: 9, per_s: 1, cost: complexity}]}'),
         [(8, "only a GraphQL answer says what it has cost")],
+    ),
+    "a cursor over a list with the newest first": (
+        (
+            "{type: full}\n        request: {path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            '{type: cursor, position: at}\n        request: {path: /buyers, params: {after: "{position}"}, '
+            "records: items, paging: {type: next_url, next: next, newest_first: true}}",
+        ),
+        [
+            (
+                19,
+                "the position of a cursor cannot be taken from a list with the newest first: ask "
+                "for it in ascending order",
+            )
+        ],
+    ),
+    "a range of no size": (
+        (
+            "paging: {type: next_url, next: next}}\n  transformer",
+            "paging: {type: range}}\n  transformer",
+        ),
+        [(19, "`sync_handler.streams.buyers.request.paging.size` is missing")],
     ),
     "a request of another transport": (
         ("    transport: {type: rest", "    transport: {type: graphql"),

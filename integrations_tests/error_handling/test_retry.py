@@ -3,12 +3,13 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from integrations.error_handling.retry import Retry, Waited
-from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
+from integrations.errors import CircuitOpen, FixConfig, RetryLater, StopConnection, StopStream
 
 
 class Failing:
@@ -49,12 +50,11 @@ def test_the_ceilings_double_up_to_300_seconds() -> None:
 
 @pytest.mark.parametrize("random", [0.0, 0.25, 0.5, 0.999])
 def test_the_jitter_stays_inside_the_ceiling(random: float) -> None:
-    """A wait is between half of its ceiling and the ceiling."""
+    """A wait is any part of its ceiling, but for a little that keeps it from being none."""
     call = Failing(*busy(11))
     call.run(Retry(budget_s=10_000), random=lambda: random)
     ceilings = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
-    assert call.waits == [pytest.approx(each * (0.5 + random / 2)) for each in ceilings]
-    assert all(each / 2 <= wait <= each for wait, each in zip(call.waits, ceilings, strict=True))
+    assert call.waits == [pytest.approx(each * (0.05 + 0.95 * random)) for each in ceilings]
 
 
 def test_other_figures_scale_it() -> None:
@@ -67,27 +67,35 @@ def test_other_figures_scale_it() -> None:
 @pytest.mark.parametrize(
     ("asked", "random", "expected"),
     [
-        (7.0, 0.0, 7.0),
-        (7.0, 1.0, 7.0),
-        (1.0, 0.0, 1.0),
-        (450.0, 0.0, 450.0),  # beyond the ceiling, within the budget
-        (0.0, 0.0, 0.5),  # else a server that says 0 would be called in a busy loop
-        (0.9, 0.0, 0.9),
-        (0.2, 1.0, 1.0),
+        (7.0, 0.0, 7.0 + 0.05 * 7 / 4),
+        (7.0, 1.0, 7.0 + 7 / 4),
+        (7.0, 0.5, 7.0 + 0.525 * 7 / 4),
+        (1.0, 1.0, 1.0 + 1.0),  # of the step, where that is more than a quarter
+        (450.0, 1.0, 450.0 + 450 / 4),  # beyond the ceiling, within the budget
+        (850.0, 1.0, 850.0 + 850 / 4),  # what comes on top is not the source's doing
+        (0.0, 0.0, 0.05),  # else a server that says 0 would be called in a busy loop
+        (0.2, 1.0, 0.2 + 1.0),
     ],
 )
-def test_retry_after_is_waited_for_exactly(asked: float, random: float, expected: float) -> None:
-    """No jitter goes below it; only what is under the first step is raised to the usual wait."""
+def test_retry_after_is_a_floor(asked: float, random: float, expected: float) -> None:
+    """A random part comes on top: the source tells the same to all."""
     call = Failing(*busy(1, retry_after=asked))
     call.run(Retry(), random=lambda: random)
-    assert call.waits == [expected]
+    assert call.waits == [pytest.approx(expected)]
+
+
+def test_what_comes_on_top_has_a_ceiling_too() -> None:
+    """As all waits have."""
+    call = Failing(*busy(1, retry_after=4_000.0))
+    call.run(Retry(budget_s=4_000))
+    assert call.waits == [4_300]
 
 
 def test_retry_after_does_not_disturb_the_steps() -> None:
-    """The next wait without one is that of its attempt."""
+    """The next wait without one is that of its attempt; what comes on top grows with them."""
     call = Failing(*busy(3), *busy(1, retry_after=3.0), *busy(1))
     call.run(Retry())
-    assert call.waits == [1, 2, 4, 3, 16]
+    assert call.waits == [1, 2, 4, 3 + 8, 16]
 
 
 def test_a_retry_after_beyond_the_budget_ends_it_at_once() -> None:
@@ -130,10 +138,17 @@ def test_no_budget_means_no_second_attempt() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [StopStream("x"), StopConnection("x"), FixConfig("x"), ValueError(), KeyboardInterrupt()],
+    [
+        StopStream("x"),
+        StopConnection("x"),
+        FixConfig("x"),
+        CircuitOpen("x", until=datetime.now(UTC)),
+        ValueError(),
+        KeyboardInterrupt(),
+    ],
 )
 def test_only_retry_later_is_retried(error: BaseException) -> None:
-    """Every other error passes at once, the same object."""
+    """Every other error passes at once, the same object, and so does that nobody may ask."""
     call = Failing(error)  # type: ignore[arg-type]
     with pytest.raises(type(error)) as caught:
         call.run(Retry())
@@ -176,8 +191,8 @@ def test_a_source_that_says_how_long_it_is_busy_is_read_on() -> None:
     for _ in range(50):
         call = Failing(*busy(1, retry_after=60))
         assert retry.run(call, sleep=waits.append, random=lambda: 1.0, waited=waited) == "done"
-    assert (waits, waited.seconds) == ([60] * 50, 0.0)
-    with pytest.raises(RetryLater, match="2 attempts: 60 s were waited"):
+    assert (waits, waited.seconds) == ([60 + 15] * 50, 0.0)
+    with pytest.raises(RetryLater, match="2 attempts: 75 s were waited"):
         retry.run(
             Failing(*busy(9, retry_after=60)),
             sleep=waits.append,
@@ -190,35 +205,37 @@ OUTAGE_S = 30.0
 WORKERS = 50
 
 
-def calls_after(outage_s: float, random: Callable[[], float]) -> Counter[int]:
-    """How many calls come in each second after an outage, of workers that it hit all at once."""
+def calls_after(outage_s: float, random: Callable[[], float], *, told: bool) -> Counter[int]:
+    """How many calls come in each second after an outage, of workers that it hit all at once;
+    `told` says to each of them when it is over."""
 
     def worker() -> Iterator[float]:
-        """The waits of one, which come out before they are waited."""
-        waits: list[float] = []
+        """When one calls, which comes out before it is waited for."""
+        calls: list[float] = []
         now = 0.0
 
         def call() -> None:
-            if now <= outage_s:
-                raise RetryLater("busy")
+            if now < outage_s:
+                raise RetryLater("busy", retry_after=outage_s - now if told else None)
 
         def sleep(seconds: float) -> None:
             nonlocal now
             now += seconds
-            waits.append(now)
+            calls.append(now)
 
         Retry().run(call, sleep=sleep, random=random)
-        yield from waits
+        yield from calls
 
     calls = heapq.merge(*(worker() for _ in range(WORKERS)))
-    return Counter(int(at) for at in calls if at > outage_s)
+    return Counter(int(at) for at in calls if at >= outage_s)
 
 
-def test_workers_who_failed_together_do_not_come_back_together() -> None:
+@pytest.mark.parametrize("told", [False, True], ids=["in silence", "told when"])
+def test_workers_who_failed_together_do_not_come_back_together(*, told: bool) -> None:
     """The peak of calls a second after an outage is at most a third of what it is without jitter."""
-    without = max(calls_after(OUTAGE_S, lambda: 1.0).values())
+    without = max(calls_after(OUTAGE_S, lambda: 1.0, told=told).values())
     assert without == WORKERS
     for seed in range(20):
-        jittered = calls_after(OUTAGE_S, Random(seed).random)
+        jittered = calls_after(OUTAGE_S, Random(seed).random, told=told)
         assert sum(jittered.values()) == WORKERS
         assert max(jittered.values()) * 3 <= without

@@ -20,7 +20,7 @@ from integrations.storage.database import connect
 from integrations.storage.postgres import database_url
 from integrations_tests.conftest import make_settings, remove_server
 from integrations_tests.faults.bench import matrix
-from integrations_tests.faults.bench.cases import KINDS, Case
+from integrations_tests.faults.bench.cases import EVERY, Case
 
 TABLES = ("network", "world")
 AT_ONCE = 2
@@ -48,7 +48,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
         made = matrix.benches(_server(folder, stack), folder / "benches", options.at_once, stack)
         own = partial(matrix.own_bench, folder / "own")
-        for cell in matrix.cells(wanted, options.kind or KINDS, made, own=own):
+        for cell in matrix.cells(wanted, options.kind or EVERY, made, own=own):
             done.append(cell)
             if options.json:
                 print(matrix.as_json(cell), flush=True)
@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
         prog="python -m integrations_tests.faults", description=__doc__
     )
     parser.add_argument("case", nargs="*", metavar="CASE", help="a part of a case's name or group")
-    parser.add_argument("--kind", action="append", choices=KINDS, help="only this kind of stream")
+    parser.add_argument("--kind", action="append", choices=EVERY, help="only this kind of stream")
     parser.add_argument("--json", action="store_true", help="one object a line, as cells are done")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="how many cells run at once")
     return parser.parse_args()

@@ -11,8 +11,6 @@ from integrations_tests.hot_path.counting import Memory, memory_of
 POOL = "ARROW_DEFAULT_MEMORY_POOL"
 FEW, MANY = 4, 12
 PART = 500
-SHARE = 0.05
-"""What more parts may take: their names in the manifest. One part that is kept is 20 % or more."""
 
 
 def test_landing_more_parts_takes_no_more_memory(plain: Shop) -> None:
@@ -25,10 +23,11 @@ def test_landing_more_parts_takes_no_more_memory(plain: Shop) -> None:
 
 
 def test_loading_more_parts_takes_no_more_memory(plain: Shop) -> None:
-    """Neither Python nor Arrow holds more at its peak."""
+    """Neither Python nor Arrow holds more at its peak, but for what threads do by chance at the
+    same moment: two parts' worth, where keeping them would be eight."""
     few, many = (loaded(plain, parts=parts) for parts in (FEW, MANY))
-    assert many.python <= few.python * (1 + SHARE), (few, many)
-    assert many.arrow <= few.arrow * (1 + SHARE), (few, many)
+    assert many.python - few.python < 3 * plain.page_bytes, (few, many)
+    assert many.arrow < few.arrow * 1.5, (few, many)
 
 
 def landed(shop: Shop, *, parts: int) -> Memory:

@@ -112,6 +112,20 @@ def test_a_source_that_is_away(begun: Lanes, life: Life, clock: Clock) -> None:
     assert begun.table("customers").keys() == {customer}
 
 
+def test_records_that_are_forbidden(begun: Lanes, life: Life, clock: Clock) -> None:
+    """After two that are refused the others are not asked for, in the turn and in the retry."""
+    for _ in range(30):
+        life.create("charges")
+    life.faults.append(Fault(path="/v1/charges/*", status=403, times=1_000))
+    assert fates(begun.turn())["charges"] == {"quarantined": 30}
+    assert life.requests_of("/v1/charges/") == 2
+    _let_pass(begun)
+    clock.goes(minutes=2)
+    entry = _retried(begun)
+    assert entry is not None
+    assert (entry.quarantined, life.requests_of("/v1/charges/")) == (2, 4)
+
+
 def test_an_outage_uses_up_no_tries(begun: Lanes, life: Life, clock: Clock) -> None:
     """Of what waits only the first two are tried while the source does not answer."""
     for _ in range(5):

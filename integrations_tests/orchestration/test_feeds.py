@@ -18,7 +18,7 @@ from integrations.storage import clocks, positions
 from integrations.storage.positions import Reached
 from integrations.sync_state.windows import WindowSync
 from integrations_tests.lanes.life import Life
-from integrations_tests.orchestration.conftest import CHARGES, QUIET, Floor, failure
+from integrations_tests.orchestration.conftest import CHARGES, CUSTOMERS, QUIET, Floor, failure
 from integrations_tests.orchestration.feeds import EVENTS, events, living, routed
 
 CHECKS = ("structure", "error_share", "balance", "gap")
@@ -108,7 +108,8 @@ def test_answers_that_make_no_sense_fail_the_structure(floor: Floor, life: Life)
 
 
 def test_a_blocked_landing_fails_the_run(floor: Floor, life: Life) -> None:
-    """Nothing is loaded and the check says so; accepted, the good ones load and the run is green."""
+    """Nothing is loaded and the check says so; accepted, the good ones load and the run is green.
+    Of each run the stream's table says aloud how much was refused."""
     for _ in range(25):
         life.create("customers", name=7)
     good = life.create("customers")
@@ -119,6 +120,9 @@ def test_a_blocked_landing_fails_the_run(floor: Floor, life: Life) -> None:
     assert (result.success, checks(floor, result)["error_share"]) == (True, False)
     assert told(floor, result)[0]["quarantined"] == 25
     assert floor.rows("SELECT source_id FROM canonical.customer") == [(good,)]
+    alerts = floor.instance.fetch_observations(keys.table(CUSTOMERS), limit=9).records
+    refused = [one.asset_observation.metadata["refused"].value for one in alerts if one.asset_observation]  # fmt: skip
+    assert refused == [25, 25]
 
 
 def test_a_gap_stays_open_until_all_is_read_again(floor: Floor, life: Life) -> None:

@@ -23,6 +23,7 @@ from integrations.orchestration.schedules import (
     stream_schedule,
 )
 from integrations.storage import positions
+from integrations.storage.circuits import Circuit, Circuits
 from integrations.storage.ledger import LedgerEntry, Status, write
 from integrations.storage.positions import Pin, Reached
 from integrations_tests.conftest import make_settings
@@ -229,6 +230,28 @@ def test_what_failed_is_left_alone_for_an_hour(
     again = f"{at + timedelta(hours=1):%H:%M} UTC, or when you run it"
     said = dg.SkipReason(f"{reader}: {status}, it is broken; tried again at {again}")
     assert (found == said) == rests
+    assert isinstance(found, list) != rests
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("cools", "rests"), [(10, True), (0, False)])
+def test_what_a_breaker_leaves_alone_is_tried_when_that_has_cooled_down(
+    floor: Floor, cools: int, rests: bool
+) -> None:
+    """The breaker knows better than an hour: while it cools down, no run fails for nothing."""
+    with closing(floor.connect()) as connection:
+        entry = LedgerEntry(
+            stream=EVENTS, cause="sync", run_id="r", began_at=AT, ended_at=AT,
+            status="failed", error="it is down",
+        )  # fmt: skip
+        write(connection, entry)
+        connection.commit()
+        until = AT + timedelta(minutes=cools)
+        with closing(Circuits(connection, "stripe", "sandbox")) as circuits:
+            circuits.change("GET /v1/events", lambda *_: Circuit(until=until, cool_s=60))
+    found = tick(floor, EVENTS)
+    again = f"tried again at {until:%H:%M} UTC, or when you run it"
+    assert (found == dg.SkipReason(f"{EVENTS}: failed, it is down; {again}")) == rests
     assert isinstance(found, list) != rests
 
 

@@ -5,6 +5,8 @@ import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +18,12 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from integrations.connector_template.folders import SHIPPED
 from integrations.orchestration import checks, keys
+from integrations.orchestration.alerts import ALERT
 from integrations.orchestration.code_location import build
 from integrations.orchestration.partitions import RANGE_END, RANGE_START
 from integrations.sandbox.faults import Fault
+from integrations.storage.circuits import Circuit, Circuits
+from integrations.storage.circuits import known as circuits_known
 from integrations.storage.database import connect
 from integrations_tests.orchestration.conftest import (
     CHARGES,
@@ -89,6 +94,48 @@ def test_a_refused_credential_stops_the_rest(floor: Floor) -> None:
     assert [line[2] for line in floor.rows(LEDGER)] == ["ok", "failed"]
 
 
+HTML = {"content-type": "text/html"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "after", "todo"),
+    [
+        (403, {}, 1, "Give the credential the permission to read this, or take the stream out."),
+        (404, HTML, 0, "Correct the request's path, or the address of the connection."),
+    ],
+    ids=["forbidden", "not there"],
+)
+def test_a_stream_that_is_refused_ends_alone(
+    floor: Floor, status: int, headers: dict[str, str], after: int, todo: str
+) -> None:
+    """Nothing more of it is asked, and its sibling in the same run is loaded."""
+    refused = Fault(path="/v1/charges", after=after, times=99, status=status, headers=headers)
+    floor.twin.faults.append(refused)
+    before = floor.twin.requests
+    result = floor.run(*charges(), *keys.trio(CUSTOMERS), days=FOUR)
+    asked = floor.twin.log[before - floor.twin.requests :]
+    assert sum("/v1/charges?" in line for line in asked) == after + 1
+    said = failure(result)
+    assert f"1 of 4 windows failed, {after} are done, {3 - after} were not tried:" in said
+    assert f"answered {status}. {todo}" in said
+    charged = f"{LEDGER.removesuffix('ORDER BY id')} WHERE stream = 'charges' ORDER BY id"
+    assert [line[2] for line in floor.rows(charged)] == [*["ok"] * after, "failed"]
+    assert floor.count(CUSTOMERS) > 0
+
+
+def test_a_refused_credential_is_tried_once_in_a_run(floor: Floor) -> None:
+    """Not by the siblings of the stream that met it; by the next run again, once."""
+    floor.twin.faults.append(Fault(times=99, status=401))
+    for _ in range(2):
+        before = floor.twin.requests
+        result = floor.run(*charges(), *keys.trio(CUSTOMERS), days=FOUR)
+        assert floor.twin.requests - before == 1
+        failed = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        words = sorted(str(one.user_failure_data.description) for one in failed)
+        assert "answered 401" in words[0]
+        assert "was refused to another of its streams in this run" in words[1]
+
+
 @pytest.mark.parametrize(
     ("times", "said", "ledger"),
     [
@@ -121,6 +168,33 @@ def test_what_is_left_of_quotas_is_told_with_a_landing(floor: Floor) -> None:
     assert floor.rows("SELECT connector, connection FROM integrations.quotas") == [
         ("stripe", "sandbox")
     ]
+
+
+def test_what_is_left_alone_fails_at_once(floor: Floor) -> None:
+    """Without a call, and says until when; what is not tried is told, siblings live on. The first
+    run after that tries it, and not with a window that has failed: it may be that one's fault."""
+    minute = timedelta(minutes=1)
+    until = datetime.now(UTC) + minute
+    with closing(floor.connect()) as connection:
+        with closing(Circuits(connection, "stripe", "sandbox")) as circuits:
+            shut = Circuit(until=until, cool_s=60, why="it is down")
+            circuits.change("GET /v1/charges", lambda *_: shut)
+            before = floor.twin.requests
+            said = failure(floor.run(*charges(), days=FOUR))
+            assert floor.twin.requests == before
+            assert "1 of 4 windows failed, 0 are done, 3 were not tried" in said
+            assert f"is left alone until {until:%Y-%m-%d %H:%M:%S} UTC" in said
+            assert floor.run(*keys.trio(CUSTOMERS)).success
+            cooled = replace(shut, until=until - minute)
+            circuits.change("GET /v1/charges", lambda *_: cooled)
+        assert floor.run(*charges(), days=FOUR).success
+        assert circuits_known(connection, "stripe", "sandbox").circuits == {
+            "GET /v1/charges": Circuit()
+        }
+    loaded = floor.rows(f"{LEDGER} DESC LIMIT 4")
+    assert [line[0][:10] for line in reversed(loaded)] == [
+        "2026-10-03", "2026-10-04", "2026-10-05", "2026-10-02",
+    ]  # fmt: skip
 
 
 def lost_while_read(floor: Floor, server: str, *, away: bool) -> Fault:
@@ -311,6 +385,12 @@ def test_too_many_refusals_block(floor: Floor, loading: bool) -> None:
     assert current_checks(floor, share) == {None: "FAILED"}
     made = [key for key in trio if floor.instance.get_latest_materialization_event(key)]
     assert made == trio[:1]
+    alerts = floor.instance.fetch_observations(keys.table(CUSTOMERS), limit=9).records
+    told = [one.asset_observation.metadata[ALERT].value for one in alerts if one.asset_observation]
+    assert told == ["refused"] * loading
+    errors = [e.user_message for e in floor.instance.all_logs(result.run_id) if e.level == ERROR]
+    said = f"{CUSTOMERS}: [0-9]+ of [0-9]+ units were refused in this run"
+    assert sum(bool(re.match(said, line)) for line in errors) == loading
 
 
 def test_a_reading_that_lacks_too_much_says_so(floor: Floor) -> None:

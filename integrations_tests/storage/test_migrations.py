@@ -17,6 +17,7 @@ STEPS = [
     "0002_lanes",
     "0003_fields",
     "0004_drift_of_a_line",
+    "0005_circuits",
     "0006_quotas",
 ]
 """All there are, in their order."""

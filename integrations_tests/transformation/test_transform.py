@@ -18,6 +18,7 @@ from integrations.redaction import redacted
 from integrations.transformation.mapping import StreamMapping
 from integrations.transformation.refusals import SCHEMA
 from integrations.transformation.transform import PUSH, Transformer
+from integrations.unanswered import marked
 from integrations_tests.transformation.things import NOW, Thing, transform
 
 PAYMENT: dict[str, Any] = {
@@ -34,6 +35,32 @@ def payment(number: int, **changes: Any) -> dict[str, Any]:
     record = {"id": f"ch_{number}", "amount": 100 + number, "currency": "eur"}
     record |= {"status": "succeeded", "created": 1_700_000_000 + number, "metadata": {}}
     return record | changes
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key", "rule"),
+    [
+        ({}, "ch_1", "unanswered"),
+        ({"each": "lines", "key": ["id", {"type": "integer", "from": "item_no"}]}, None, "each"),
+    ],
+    ids=["a record", "a record of units"],
+)
+def test_what_the_source_says_is_not_whole_is_refused(
+    mapping: dict[str, Any], key: str | None, rule: str
+) -> None:
+    """With its words and by its key, although what there is of it could be read."""
+    whole, told = payment(0, lines=[1]), payment(1, lines=[1])
+    records = [msgspec.json.encode(whole), marked(msgspec.json.encode(told), "no price (at x.1)")]
+    bound = StreamMapping(entity="payment", **{"key": "id", "fields": PAYMENT} | mapping).bind(
+        Payment
+    )
+    result = Transformer(bound).run(pa.array(records, pa.binary()), seen_at=NOW)
+    assert len(result.rows) == 1
+    (refused,) = result.refused.to_pylist()
+    assert (refused["reason"], refused["rule"], refused["record"]) == (
+        "no price (at x.1)", rule, records[1],
+    )  # fmt: skip
+    assert refused["key"] == (key or f"sha256:{hashlib.sha256(records[1]).hexdigest()}")
 
 
 def test_the_bad_records_of_a_thousand_are_refused_and_the_others_pass() -> None:

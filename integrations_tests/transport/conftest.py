@@ -1,6 +1,7 @@
 """A real HTTP server on 127.0.0.1 that answers as a test says, and a time that a test moves."""
 
 import json
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ class Server(ThreadingHTTPServer):
 class Web:
     """The server: `answers` in turn, the last one again and again, or `route` for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
         self.answers: list[Say] = []
         self.route: Callable[[Call], Say] | None = None
@@ -72,10 +73,12 @@ class Web:
                 """Says nothing."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)

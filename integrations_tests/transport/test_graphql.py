@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from integrations.auth.static import NoAuth
-from integrations.errors import IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import Barred, IntegrationError, RetryLater, StopConnection, StopStream
 from integrations.names import Window
 from integrations.secrets import Secret
 from integrations.transport import Ask
@@ -174,14 +174,20 @@ def error(message: str = "no", **rest: Any) -> dict[str, Any]:
 
 
 ERRORS: list[tuple[dict[str, Any], type[IntegrationError], list[float], str]] = [
-    (error(code=30, time_remaining="10 seconds"), RetryLater, [10.0], "was throttled: no"),
-    (error(code="30", time_remaining=2), RetryLater, [2.0], "was throttled"),
-    (error(extensions={"code": 30}, time_remaining="1 minute"), RetryLater, [60.0], "was throttled"),
+    (error(code=30, time_remaining="10 seconds"), RetryLater, [12.5], "was throttled: no"),
+    (error(code="30", time_remaining=2), RetryLater, [3.0], "was throttled"),
+    (error(extensions={"code": 30}, time_remaining="1 minute"), RetryLater, [75.0], "was throttled"),
     (error(code=30, time_remaining="soon"), RetryLater, [1.0], "was throttled"),
     (error(extensions={"classification": "INTERNAL"}), RetryLater, [1.0], "answered 200 with an error"),
     (error(extensions={"code": "UNAUTHENTICATED"}), StopConnection, [], "Check the credential"),
     (error("a secret: 0123456789abcdef"), StopStream, [], "with an error: a secret"),
-    (error(path=["orders", "data", "edges", 0, "node"]) | orders([order("1", "a")]).body, StopStream, [], r"at orders\.data\.edges\.0\.node"),
+    (error(path=["orders", "data", "edges", 1, "node"]) | orders([order("1", "a")]).body, StopStream, [], r"at orders\.data\.edges\.1\.node"),
+    (error(path=["orders", "data", "pageInfo"]) | orders([order("1", "a")]).body, StopStream, [], r"at orders\.data\.pageInfo"),
+    (error(path=["others", "data", "edges", 0]) | orders([order("1", "a")]).body, StopStream, [], r"at others\."),
+    (error(path=["orders", "data", "edges", 0]) | {"data": {"orders": None}}, StopStream, [], "200 with an error: no"),
+    (error(path=["orders", "data", "edges", 0]) | {"data": {"orders": {"data": {"edges": None}}}}, StopStream, [], "200 with an error: no"),
+    (error(path=["orders", "data", "edges", 0, "node"], code=30) | orders([order("1", "a")]).body, RetryLater, [1.0], "was throttled"),
+    (error(extensions={"code": "FORBIDDEN"}), Barred, [], "Give the credential the permission"),
 ]  # fmt: skip
 
 
@@ -225,3 +231,63 @@ def test_a_document_that_cannot_work_is_refused_at_load(
 ) -> None:
     with pytest.raises(ValidationError, match=said):
         GraphqlRequest.model_validate(change(ORDERS))
+
+
+def told(*paths: list[str | int]) -> dict[str, Any]:
+    return {"errors": [{"message": f"no {path[-1]}", "path": path} for path in paths]}
+
+
+EDGES: list[str | int] = ["orders", "data", "edges"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "body", "expected"),
+    [
+        (
+            ORDERS,
+            orders([order("1", "a"), {"id": "2", "line_items": None}, order("3", "c", "i")]).body
+            | told([*EDGES, 1, "node", "line_items"], [*EDGES, 2, "node"], [*EDGES, 2, "node", "id"]),
+            [
+                order("1", "a"),
+                (["line_items (at orders.data.edges.1.node.line_items)"], {"id": "2", "line_items": None}),
+                (["node (at ", "id (at "], order("3", "c", "i")),
+            ],
+        ),
+        (
+            ORDERS,
+            {"data": {"orders": {"data": {"pageInfo": {"hasNextPage": False}, "edges": [{"node": None}, None, {"node": {"id": "\ud83d"}}]}}}}
+            | told([*EDGES, 0, "node"], [*EDGES, 1]),
+            [(["no node"], {"node": None}), (["no 1"], {"record": None}), {"id": "\ud83d"}],
+        ),
+        (
+            FLAT | {"paging": {"type": "offset_variables", "size": 9}},
+            {"data": {"things": [{"id": 1}, None]}} | told(["things", 1, "id"]),
+            [{"id": 1}, (["no id"], {"record": None})],
+        ),
+    ],
+    ids=["a part", "the record", "a plain list"],
+)  # fmt: skip
+def test_what_is_wrong_with_single_records_is_marked_on_them(
+    request_: dict[str, Any], body: dict[str, Any], expected: list[Any], web: Web, time_: Time
+) -> None:
+    """With the source's words, all of them; such a record is not read on, the others are whole."""
+    web.answers = [Say(body), Say({"data": {"things": []}})]
+    records = pulled(web, time_, request_)
+    assert len(records) == len(expected)
+    for record, one in zip(records, expected, strict=True):
+        if not isinstance(one, tuple):
+            assert record == one
+            continue
+        words = record.pop("integrations.unanswered")
+        assert record == one[1]
+        assert [word for word in one[0] if word not in words] == []
+        assert "answered 200 with an error: " in words
+
+
+def test_errors_in_what_is_read_on_stop_the_stream(web: Web, time_: Time) -> None:
+    """They are of another list than the page's, whose places they have."""
+    more = {"data": {"order": {"data": {"line_items": connection([{"sku": "b"}])}}}}
+    wrong = told(["order", "data", "line_items", "edges", 0, "node"])
+    web.answers = [orders([order("1", "a", "i2")]), Say(more | wrong)]
+    with pytest.raises(StopStream, match=r"at order\.data\.line_items\.edges\.0"):
+        pulled(web, time_)

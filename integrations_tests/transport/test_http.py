@@ -20,12 +20,20 @@ from httpx._transports import default
 
 from integrations.auth import Auth
 from integrations.auth.static import ApiKey, Basic, NoAuth
-from integrations.errors import FixConfig, IntegrationError, RetryLater, StopConnection, StopStream
+from integrations.errors import (
+    Barred,
+    FixConfig,
+    IntegrationError,
+    RetryLater,
+    StopConnection,
+    StopStream,
+)
 from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
 from integrations.transport.faults import retry_after, translated, vendor_words
 from integrations.transport.http import Call as Asked
-from integrations.transport.http import HttpClient, HttpOptions, _trusted
+from integrations.transport.http import HttpClient, HttpOptions
+from integrations.transport.trust import trusted
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 
 VALUE = "sk_test_http_door_value"
@@ -108,10 +116,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
 
 def test_without_tls_nobody_is_trusted() -> None:
     """And with it the usual authorities are: the check is never turned off."""
-    plain = _trusted("http")
-    assert isinstance(plain, ssl.SSLContext)
+    plain, usual = trusted("http"), trusted("https")
     assert (plain.verify_mode, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
-    assert _trusted("https") is True
+    assert (usual.verify_mode, usual.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 # --- where it does not go -------------------------------------------------------------------------
@@ -193,7 +200,7 @@ STATUSES = [
     (400, StopStream),
     (401, StopConnection),
     (402, StopStream),
-    (403, StopStream),
+    (403, Barred),
     (404, StopStream),
     (408, RetryLater),
     (409, StopStream),
@@ -337,7 +344,7 @@ def test_an_error_with_a_cut_body_keeps_its_status(web: Web) -> None:
     """The status says what matters."""
     web.answers = [Say(raw=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\nno rig")]
     error = failure(web.url)
-    assert type(error) is StopStream
+    assert type(error) is Barred
     assert "answered 403: no rig" in str(error)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from integrations.errors import RetryLater, StopConnection, StopStream
+from integrations.errors import Barred, RetryLater, StopConnection, StopStream
 from integrations.transport import One
-from integrations.transport.rest_request import OneRequest
+from integrations.transport.one_request import OneRequest
 from integrations_tests.transport.conftest import Say, Time, Web
 from integrations_tests.transport.pulling import VALUE, opened
 
@@ -85,7 +85,7 @@ def test_a_record_that_is_not_there_is_none(status: int, web: Web, time_: Time) 
     [
         (Say({"error": {"code": "resource_missing"}}, 400), StopStream),
         (Say(b"<html>nginx</html>", 404, {"Content-Type": "text/html"}), StopStream),
-        (Say(status=403), StopStream),
+        (Say(status=403), Barred),
         (Say(status=401), StopConnection),
         (Say([1]), StopStream),
         (Say({"data": None}), StopStream),

@@ -23,6 +23,7 @@ from integrations.transport.paging import (
     SequenceNumber,
     Single,
 )
+from integrations.transport.ranged import Range
 
 URL = "https://api.example.com/v1/things?limit=2"
 
@@ -33,6 +34,7 @@ def answer(body: Any, records: list[Any] | None = None, **headers: str) -> Answe
 
 
 LAST_ID = LastId(type="last_id")
+NO_MORE = LastId(type="last_id", more=None)
 OTHER_ID = LastId(type="last_id", param="after", id="meta.key", more="page.more")
 BY_ID = IdCursor(type="id_cursor")
 OTHER_CURSOR = IdCursor(type="id_cursor", older="max", newer="min", id="m.k", more="more")
@@ -61,6 +63,8 @@ CURSOR_OF_LINK = LinkHeader(type="link_header", param="cursor")
             answer({"page": {"more": True}}, [{"meta": {"key": "k"}}]),
             Next(params={"after": "k"}),
         ),
+        (NO_MORE, answer({"has_more": False}, [{"id": "a"}]), Next(params={"starting_after": "a"})),
+        (NO_MORE, answer({}), None),
         (
             NEXT_URL,
             answer({"links": {"next": "https://api.example.com/v1/things?cursor=c"}}),
@@ -219,6 +223,11 @@ def test_an_answer_that_does_not_say_stops_the_stream(
         {"type": "offset", "total": "total"},
         {"type": "offset", "size": 10},
         {"type": "offset", "total": "total", "total_header": "X-Total", "size": 10},
+        {"type": "range"},
+        {"type": "range", "size": 0},
+        {"type": "range", "size": 4, "unit": "items 2"},
+        {"type": "single", "total": "total", "total_header": "X-Total"},
+        {"type": "sequence", "number": "n", "size": 4, "newest_first": True},
         {"type": "sequence", "number": "n", "size": 4},
         {"type": "sequence", "number": "n", "highest": "top"},
         {"type": "sequence", "number": "n", "highest": "top", "highest_header": "X", "size": 4},
@@ -260,6 +269,7 @@ def test_every_paging_says_whether_its_order_is_immutable() -> None:
         LinkHeader,
         PageNumber,
         Offset,
+        Range,
         HeaderToken,
         SequenceNumber,
     }

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from integrations.auth.static import NoAuth
 from integrations.error_handling.retry import Retry
-from integrations.errors import FixConfig, RetryLater, StopConnection, StopStream
+from integrations.errors import Barred, FixConfig, RetryLater, StopConnection, StopStream
 from integrations.names import Window
 from integrations.transport import Ask, Session, Transport
 from integrations.transport import circle as circle_module
@@ -168,7 +168,7 @@ def test_a_next_link_to_another_origin_is_refused(
 def test_a_passing_fault_is_retried_and_logged(
     web: Web, time_: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With Retry-After exactly, else 1, 2, 4 …; every request counts."""
+    """After 1, 2, 4 … s at the most, with Retry-After so much later; every request counts."""
     caplog.set_level(logging.WARNING, logger="integrations")
     web.answers = [
         Say({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "3"}),
@@ -180,8 +180,8 @@ def test_a_passing_fault_is_retried_and_logged(
     with opened(web, time_) as session:
         (only,) = session.pages(RestRequest.model_validate(STRIPE), ask=Ask())
         assert session.requests == 5
-    assert time_.waits == [3, 2, 4, 8]
-    assert only.seen_at == datetime(2026, 1, 1, 12, 0, 17, tzinfo=UTC)
+    assert time_.waits == [3 + 1, 2, 4, 8]
+    assert only.seen_at == datetime(2026, 1, 1, 12, 0, 18, tzinfo=UTC)
     assert [record.message.partition(": ")[0] for record in caplog.records][:1] == [
         "GET /v1/things answered 429"
     ]
@@ -228,6 +228,31 @@ def test_what_would_not_help_is_not_repeated(
     with pytest.raises(expected):
         pull(web, time_, STRIPE)
     assert (len(web.calls), time_.waits) == (1, [])
+
+
+NO_SUCH_PAGE = Say(b"<html>nginx</html>", 404, {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize(
+    ("path", "answers", "expected"),
+    [
+        ("/v1/things", [Say(status=404)], Barred),
+        ("/v1/things", [Say(status=410)], Barred),
+        ("/v1/things", [NO_SUCH_PAGE], Barred),
+        ("/v1/things", [page(1, has_more=True), NO_SUCH_PAGE], StopStream),
+        ("/v1/{window.start}", [Say(status=404)], StopStream),
+        ("/v1/{window.start}", [Say(status=403)], Barred),
+    ],
+)
+def test_a_list_that_is_not_there_is_told_from_a_page_that_is_not(
+    path: str, answers: list[Say], expected: type[Exception], web: Web, time_: Time
+) -> None:
+    """Where each window has a path of its own, or something was answered, others may be there."""
+    web.answers = answers
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    with pytest.raises(StopStream) as caught:
+        pull(web, time_, STRIPE | {"path": path}, Ask(window=window))
+    assert type(caught.value) is expected
 
 
 def test_the_settings_of_the_file_reach_the_call(web: Web, time_: Time) -> None:

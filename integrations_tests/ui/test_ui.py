@@ -22,9 +22,9 @@ SWITCHES = """() => Object.fromEntries([...document.querySelectorAll('[class*=fo
 def test_schedules_run_where_secrets_resolve(ui: Ui) -> None:
     """The sandboxes' are on, since their twins serve; those of accounts without a key are off."""
     ui.open("/automation", until="stripe__sandbox__refunds__schedule")
-    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(20)
+    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(26)
     on = ui.page.evaluate(SWITCHES)
-    assert len(on) == 20
+    assert len(on) == 26
     assert on == {name: "__sandbox__" in name for name in on}
 
 

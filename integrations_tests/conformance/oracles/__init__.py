@@ -5,7 +5,8 @@ It says by other means than the connector's file what must be in the tables:
 `records(client, stream, window)` gives the objects that the source holds of a stream, as Python
 values, whatever way they are paged: those whose time lies in the window, or all for None. `client`
 is an httpx client of the twin's address. `expected(stream, record)` gives the columns that a record
-must have become, money as `Decimal`, or None for a record that must be refused.
+must have become, money as `Decimal`, or None for a record that must be refused. `BY_DAY`, where it
+has one, names the streams whose source knows days only: their pulls bring the whole day before.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,8 @@ class Oracle(Protocol):
 
     def expected(self, stream: str, record: Record) -> Mapping[str, Any] | None: ...
 
-    def let_in(self, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        """The headers of a request that the source answers."""
+    def let_in(self, client: httpx.Client, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers of a request that the source answers; `client` can log in."""
 
 
 def oracle(connector: str) -> Oracle:

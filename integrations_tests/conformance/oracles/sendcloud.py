@@ -46,7 +46,7 @@ NUMBERS = {
 }  # fmt: skip
 
 
-def let_in(secrets: Mapping[str, str]) -> Mapping[str, str]:
+def let_in(_: httpx.Client, secrets: Mapping[str, str]) -> Mapping[str, str]:
     pair = f"{secrets['public_key']}:{secrets['secret_key']}".encode()
     return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 

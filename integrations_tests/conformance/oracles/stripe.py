@@ -15,7 +15,7 @@ DECIMALS = {"jpy": 0, "kwd": 3}
 LARGEST = 2**63 - 1
 
 
-def let_in(secrets: Mapping[str, str]) -> Mapping[str, str]:
+def let_in(_: httpx.Client, secrets: Mapping[str, str]) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {secrets['api_key']}"}
 
 

@@ -5,11 +5,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from integrations_tests.faults.bench.shapes import SHAPES
+
 if TYPE_CHECKING:  # the rig needs what is here
     from integrations_tests.faults.bench.rig import Ran, Rig
 
-Kind = Literal["window", "full", "cursor", "feed"]
+Kind = str
 KINDS: tuple[Kind, ...] = ("window", "full", "cursor", "feed")
+"""The ways in which a stream is read; what is around a sync is planted for each of them."""
+EVERY: tuple[Kind, ...] = (*KINDS, *SHAPES)
+"""And the ways in which a list is cut into pages, for what a network and a source do to pages."""
 
 Fate = Literal["recovered", "red", "healed", "unpromised"]
 """What became of a fault.
@@ -41,7 +46,7 @@ class Case:
 
     `expect` is the fate, or the fates that are right where chance decides, for all kinds or by
     kind. `why` is for those that are not simply recovered or red: who heals it, or why nobody can.
-    `quoted` must stand in the message of a sync that is red, and `where`, by default the stream.
+    `quoted` must stand in the message of a sync that is red (of all kinds, or by kind), and `where`, by default the stream.
     `own_server`: it hurts PostgreSQL itself, so nobody else may use that.
     """
 
@@ -51,10 +56,14 @@ class Case:
     expect: Fate | tuple[Fate, ...] | Mapping[Kind, Fate]
     kinds: tuple[Kind, ...] = KINDS
     why: str = ""
-    quoted: str = ""
+    quoted: str | Mapping[Kind, str] = ""
     act: Callable[["Rig"], "Ran"] | None = None
     where: str = ""
     own_server: bool = False
+
+    def quotes(self, kind: Kind) -> str:
+        """What a sync of this kind that is red must say."""
+        return self.quoted if isinstance(self.quoted, str) else self.quoted.get(kind, "")
 
     def expected(self, kind: Kind) -> tuple[Fate, ...]:
         """The fates that are right for this kind."""

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from integrations_tests.faults.bench.cases import KINDS, CannotRun, Case, Kind, NotMet
+from integrations_tests.faults.bench.cases import EVERY, KINDS, CannotRun, Case, Kind, NotMet
 from integrations_tests.faults.bench.rig import BESIDE, SELECT, Bench, Originals, Ran, Rig, bench
+from integrations_tests.faults.bench.shapes import SHAPES
 
 _SAID = re.compile(r"^(?:failed|blocked|error): (.+)", re.MULTILINE)
 TRACE = "Traceback (most recent call last)"
@@ -100,7 +101,9 @@ def _wrong(case: Case, kind: Kind, ran: Ran, *, vanished: bool, doubled: set[str
     if doubled:
         return "LOADS WHAT IS NOT THERE"
     message = said(ran)
-    if ran.status and not ((case.where or SELECT[kind][0]) in message and case.quoted in message):
+    if ran.status and not (
+        (case.where or SELECT[kind][0]) in message and case.quotes(kind) in message
+    ):
         return "DOES NOT SAY WHAT AND WHERE"
     return "LOSES ROWS AND IS RED" if ran.status and vanished else ""
 
@@ -129,7 +132,7 @@ def cells(
     shared, alone, done = _Jobs(), _Jobs(), _Jobs()
     counts = [0, 0]
     for case in cases:
-        for kind in (one for one in KINDS if one in case.kinds and one in [*kinds]):
+        for kind in (one for one in EVERY if one in case.kinds and one in [*kinds]):
             (alone if case.own_server else shared).put((case, kind))
             counts[case.own_server] += 1
     workers = [(shared, lambda on=on: nullcontext(on)) for on in benches]
@@ -198,20 +201,32 @@ def as_json(cell: Cell) -> str:
 
 def table(cells: Sequence[Cell], cases: Sequence[Case]) -> str:
     """The matrix, its totals, and what the red ones said."""
+    lines = _rows(cells, cases, KINDS)
+    for begin in range(0, len(SHAPES), _ABREAST):
+        lines += _rows(cells, cases, [*SHAPES][begin : begin + _ABREAST])
+    return "\n".join([*lines, *_messages(cells), *_whys(cells, cases), "", totals(cells)])
+
+
+_ABREAST = 5
+_WIDE = max(map(len, (*SHAPES, "unpromised")))
+
+
+def _rows(cells: Sequence[Cell], cases: Sequence[Case], kinds: Sequence[Kind]) -> list[str]:
+    """The matrix of these kinds."""
     found = {(cell.case, cell.kind): cell for cell in cells}
     wide = max((len(case.name) for case in cases), default=0)
     lines, group = [], ""
     for case in cases:
-        row = [found.get((case.name, kind)) for kind in KINDS]
+        row = [found.get((case.name, kind)) for kind in kinds]
         if not any(row):
             continue
         if case.group != group:
             group = case.group
-            lines += ["", f"{group:<{wide}}  " + "  ".join(f"{kind:<11}" for kind in KINDS)]
+            lines += ["", f"{group:<{wide}}  " + "  ".join(f"{kind:<{_WIDE}}" for kind in kinds)]
         lines.append(
-            f"{case.name:<{wide}}  " + "  ".join(f"{_word(cell):<11}" for cell in row).rstrip()
+            f"{case.name:<{wide}}  " + "  ".join(f"{_word(cell):<{_WIDE}}" for cell in row).rstrip()
         )
-    return "\n".join([*lines, *_messages(cells), *_whys(cells, cases), "", totals(cells)])
+    return lines
 
 
 def _word(cell: Cell | None) -> str:

@@ -1,8 +1,7 @@
 """The faults of the network and of the source: what the proxy does between us and any twin.
 
 *Once* is a fault that passes: it meets two requests from the second page on. *For good* is one that
-stays until it is lifted. What a page leaves out without a sign cannot be seen by anybody who reads
-it; who brings it right, or that nobody does, is said beside each of these.
+stays until it is lifted.
 """
 
 import gzip
@@ -14,24 +13,17 @@ from datetime import timedelta
 from email.utils import format_datetime
 
 from integrations_tests.faults.bench import pages, proxy
-from integrations_tests.faults.bench.cases import KINDS, Case, Fate, Kind, Plant
+from integrations_tests.faults.bench.cases import EVERY, KINDS, Case, Kind
+from integrations_tests.faults.bench.often import for_good, once
 from integrations_tests.faults.bench.proxy import Answer, Exchange, Fault
-from integrations_tests.faults.bench.rig import LISTS, Rig
+from integrations_tests.faults.bench.rig import Rig
+from integrations_tests.faults.bench.shapes import SHAPES
+from integrations_tests.faults.bench.untruths import PAGES
 
 HTML = "text/html; charset=utf-8"
 LOGIN = b"<!DOCTYPE html><html><title>Sign in</title><body>Please sign in.</body></html>"
 NO_JSON = "the answer is no JSON"
 NO_ANSWER = "brought no whole answer"
-
-
-def once(fault: Fault, *, times: int = 2) -> Plant:
-    """The fault for so many requests, from the second page on."""
-    return lambda rig: rig.proxy.planted(fault, path=LISTS[rig.kind], after=1, times=times)
-
-
-def for_good(fault: Fault) -> Plant:
-    """The fault for every page, until it is lifted."""
-    return lambda rig: rig.proxy.planted(fault, path=LISTS[rig.kind])
 
 
 @contextmanager
@@ -49,8 +41,9 @@ def passing(
 ) -> Iterator[Case]:
     """Faults that may pass: once they are got over, for good they are red, and quote."""
     for name, (fault, quoted) in faults.items():
+        every = EVERY if name in _OF_EVERY_SHAPE else kinds
         yield Case(
-            name=f"{name}, once", group=group, kinds=kinds, plant=once(fault), expect="recovered"
+            name=f"{name}, once", group=group, kinds=every, plant=once(fault), expect="recovered"
         )
         yield Case(
             name=f"{name}, for good", group=group, kinds=kinds, plant=for_good(fault),
@@ -58,6 +51,8 @@ def passing(
         )  # fmt: skip
 
 
+_OF_EVERY_SHAPE = ("cut in the body", "429", "gzip cut short", "a login page with 200")
+"""The passing faults after which each shape must ask for the same page again."""
 _ALIKE: tuple[Kind, ...] = ("window", "cursor")
 """The kinds for what transport takes as it takes another fault, which all kinds meet."""
 
@@ -243,46 +238,18 @@ BODY = (
     ), expect="recovered"),
     Case(name="JSON called HTML", group="body", plant=for_good(_headed("Content-Type", HTML)), expect="recovered"),
     Case(
-        name="an error with 200", group="body", expect="red", quoted="where its records should be",
+        name="an error with 200", group="body", expect="red", quoted="where its records should be", kinds=EVERY,
         plant=for_good(proxy.answers(200, b'{"error": {"message": "no"}}')),
     ),
     Case(
-        name="null with 200", group="body", expect="red", quoted="has another shape",
+        name="null with 200", group="body", expect="red", quoted="has another shape", kinds=EVERY,
         plant=for_good(proxy.answers(200, b"null")),
     ),
-)  # fmt: skip
-
-
-def _all(fate: Fate, **others: Fate) -> Mapping[Kind, Fate]:
-    fates: dict[Kind, Fate] = {"window": fate, "full": fate, "cursor": fate, "feed": fate}
-    return fates | others  # type: ignore[operator, return-value]  # kinds, all of them
-
-
-CIRCLE = "goes in a circle"
-ASCENDING = "not in ascending order"
-NOBODY = (
-    "Nobody can see it: the page is whole and in order. A window's is brought by the feed, a full"
-    " list's by the next reading; of a cursor or a feed it is lost until `sync --full`."
-)
-CUT_OFF = (
-    "The list says that it has ended. A cursor and a feed go on from where it did; a window's rest"
-    " is brought by the feed, and a full list that misses a tenth trips the brake."
-)
-
-PAGES = (
-    Case(name="page 1 for ever", group="pages", plant=for_good(pages.repeat(1)), expect="red", quoted=CIRCLE),
-    Case(name="page 1 once again", group="pages", plant=for_good(pages.repeat(1, 1, 2, 3, 4)), expect="red", quoted=CIRCLE),
-    Case(name="pages 2 and 3 swapped", group="pages", plant=for_good(pages.repeat(1, 3, 2, 3)), expect="red"),
-    Case(name="a page skipped", group="pages", plant=once(pages.skip, times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
-    Case(name="a record swallowed", group="pages", plant=once(pages.page(pages.swallow_inside), times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
-    Case(name="the edges of a page swallowed", group="pages", plant=once(pages.page(pages.swallow_edges), times=1), expect=_all("unpromised", window="healed", full="healed"), why=NOBODY),
-    Case(name="an empty page with more behind it", group="pages", plant=once(pages.page(pages.empty), times=1), expect=_all("red", cursor="unpromised"), why="A filtered list may have empty pages, so where the next address does not depend on records nobody can see it.", quoted="the page is empty, yet"),
-    Case(name="an end before the end", group="pages", plant=once(pages.page(pages.end_here), times=1), expect=_all("healed", full="red"), why=CUT_OFF),
-    Case(name="nothing at all", group="pages", plant=for_good(pages.page(pages.nothing)), expect=_all("healed", full="red"), why=CUT_OFF),
-    Case(name="records backwards", group="pages", plant=for_good(pages.page(pages.backwards)), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
-    Case(name="one page backwards", group="pages", plant=once(pages.page(pages.backwards), times=1), expect=_all("recovered", cursor="red"), quoted=ASCENDING),
-    Case(name="records twice", group="pages", plant=for_good(pages.page(pages.twice)), expect="recovered"),
-    Case(name="no word of the end", group="pages", plant=for_good(pages.page(pages.without_end)), expect="red"),
+    Case(
+        name="an error of GraphQL with 200", group="body", expect="red", quoted="answered 200 with an error: no",
+        kinds=tuple(name for name, shape in SHAPES.items() if shape.graphql),
+        plant=once(proxy.answers(200, b'{"data": null, "errors": [{"message": "no"}]}')),
+    ),
 )  # fmt: skip
 
 
@@ -308,7 +275,7 @@ ELSEWHERE = (
     Case(name="a redirect in a circle", group="elsewhere", plant=for_good(round_), expect="red", quoted="was redirected more than 5 times"),
     Case(name="a redirect to itself, once", group="elsewhere", plant=once(round_), expect="recovered"),
     *passing("elsewhere", {"a redirect to nowhere": (nowhere, NO_ANSWER)}),
-    Case(name="a next page at another host", group="elsewhere", kinds=("cursor",), plant=once(pages.elsewhere, times=1), expect="red", quoted=ORIGIN),
+    Case(name="a next page at another host", group="elsewhere", kinds=("cursor", "link_header", "next_url"), plant=once(pages.elsewhere, times=1), expect={"cursor": "red", "link_header": "red", "next_url": "recovered"}, quoted=ORIGIN),
 )  # fmt: skip
 
 CASES: tuple[Case, ...] = (

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from integrations_tests.conformance.spellings import Text
 from integrations_tests.faults.bench.wire import (
     SPOKEN_S,
     Answer,
+    Asked,
     Door,
     Elsewhere,
     Gone,
@@ -29,7 +30,7 @@ from integrations_tests.faults.bench.wire import (
     requests,
 )
 
-__all__ = ["Answer", "Exchange", "Fault", "Planted", "Proxy"]
+__all__ = ["Answer", "Asked", "Exchange", "Fault", "Planted", "Proxy"]
 
 _LOOK_S = 0.002
 
@@ -39,17 +40,21 @@ class Exchange:
     """A request that came, and all that can be done with it."""
 
     proxy: "Proxy"
-    target: str
+    asked: Asked
     head: bytes
     client: socket.socket
 
     @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
+    def target(self) -> str:
+        return self.asked.target
 
-    def ask(self, target: str | None = None) -> Answer:
-        """The twin's own answer, to the request or to one for another target."""
-        return self.proxy.ask(target or self.target, self.head)
+    @property
+    def path(self) -> str:
+        return self.asked.path
+
+    def ask(self, asked: Asked | None = None) -> Answer:
+        """The twin's own answer, to the request or to another one."""
+        return self.proxy.ask(asked or self.asked, self.head)
 
     def send(self, data: bytes) -> None:
         """Raises `Gone` where nobody listens any more."""
@@ -88,19 +93,21 @@ Fault = Callable[[Exchange], None]
 
 @dataclass
 class Planted:
-    """A fault that waits for requests of `path` (`*` for any part): it lets `after` of them pass
-    and meets the next `times`, or all (None). `met` counts those that it met."""
+    """A fault that waits for requests of `path` (`*` for any part), of those `only` that it is for:
+    it lets `after` of them pass and meets the next `times`, or all (None). `met` counts those that
+    it met."""
 
     fault: Fault
     path: str = "*"
     after: int = 0
     times: int | None = None
+    only: Callable[[Asked], bool] = lambda asked: True
     seen: int = 0
     met: int = 0
 
-    def takes(self, path: str) -> bool:
+    def takes(self, asked: Asked) -> bool:
         """Whether it meets this request, which is counted."""
-        if not fnmatchcase(path, self.path):
+        if not fnmatchcase(asked.path, self.path) or not self.only(asked):
             return False
         self.seen += 1
         meets = self.seen > self.after and (self.times is None or self.met < self.times)
@@ -112,7 +119,7 @@ class Proxy:
     """The proxy before the twin at `upstream`; a context manager.
 
     `url` is where it is, `elsewhere` where another host of ours is, `clock` the source's, which
-    dates the answers that are the proxy's own. `asked` are the targets, in their order.
+    dates the answers that are the proxy's own. `asked` are the requests, in their order.
     """
 
     def __init__(self, upstream: str, *, clock: Callable[[], datetime]) -> None:
@@ -123,7 +130,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._back_at: datetime | None = None
         self._ended = threading.Event()
-        self.asked: list[str] = []
+        self.asked: list[Asked] = []
 
     @property
     def url(self) -> str:
@@ -144,22 +151,19 @@ class Proxy:
         """How many requests came to the other host."""
         return len(self._other.said)
 
-    def plant(
-        self, fault: Fault, *, path: str = "*", after: int = 0, times: int | None = None
-    ) -> Planted:
-        """Of several faults that a request could meet, the one planted first is met."""
-        planted = Planted(fault, path, after, times)
+    def plant(self, fault: Fault, **where: Any) -> Planted:
+        """Of several faults that a request could meet, the one planted first is met; `where` is as
+        `Planted` has it."""
+        planted = Planted(fault, **where)
         with self._lock:
             self._planted.append(planted)
         return planted
 
     @contextmanager
-    def planted(
-        self, fault: Fault, *, path: str = "*", after: int = 0, times: int | None = None
-    ) -> Iterator[Planted]:
+    def planted(self, fault: Fault, **where: Any) -> Iterator[Planted]:
         """The fault for as long as the block runs."""
         try:
-            yield self.plant(fault, path=path, after=after, times=times)
+            yield self.plant(fault, **where)
         finally:
             self.lift()
 
@@ -176,15 +180,18 @@ class Proxy:
         self.asked.clear()
         self._door.listen()
 
-    def ask(self, target: str, head: bytes) -> Answer:
+    def ask(self, asked: Asked, head: bytes) -> Answer:
         """The twin's answer to a request with such headers."""
+        method = head.partition(b" ")[0].decode()
         connection = http.client.HTTPConnection(self._upstream, timeout=SPOKEN_S)
         try:
-            connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(method, asked.target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers(head):
-                if name.lower() not in ("connection", "accept-encoding"):
+                if name.lower() not in ("connection", "accept-encoding", "content-length"):
                     connection.putheader(name, value)
-            connection.endheaders()
+            if asked.body:
+                connection.putheader("Content-Length", str(len(asked.body)))
+            connection.endheaders(asked.body or None)
             got = connection.getresponse()
             kept = [one for one in got.getheaders() if one[0].lower() not in _HOP]
             return Answer(got.status, tuple(kept), got.read())
@@ -192,15 +199,14 @@ class Proxy:
             connection.close()
 
     def _serve(self, client: socket.socket) -> None:
-        for head in requests(client):
-            target = head.split(b" ", 2)[1].decode("latin-1")
-            exchange = Exchange(self, target, head, client)
-            self.asked.append(target)
-            (self._met(exchange.path) or _passed_on)(exchange)
+        for head, body in requests(client):
+            asked = Asked(head.split(b" ", 2)[1].decode("latin-1"), body)
+            self.asked.append(asked)
+            (self._met(asked) or _passed_on)(Exchange(self, asked, head, client))
 
-    def _met(self, path: str) -> Fault | None:
+    def _met(self, asked: Asked) -> Fault | None:
         with self._lock:
-            return next((one.fault for one in self._planted if one.takes(path)), None)
+            return next((one.fault for one in self._planted if one.takes(asked)), None)
 
     def _come_back(self) -> None:
         while not self._ended.wait(_LOOK_S):

@@ -28,6 +28,8 @@ from integrations_tests.conftest import make_settings, url_of
 from integrations_tests.faults.bench.cases import Kind
 from integrations_tests.faults.bench.clock import SharedClock
 from integrations_tests.faults.bench.proxy import Proxy
+from integrations_tests.faults.bench.shapes import SHAPES
+from integrations_tests.faults.bench.shelf import connector_of, path_of
 from integrations_tests.faults.bench.sources import (
     DAY,
     READ_FIRST,
@@ -47,6 +49,7 @@ SELECT: Mapping[Kind, tuple[str, ...]] = {
     "full": ("stripe/main/customers",),
     "cursor": ("book/main/buyers",),
     "feed": ("stripe/main/events",),
+    **{name: (f"{connector_of(name)}/main/{name}",) for name in SHAPES},
 }
 """What is synced."""
 BESIDE: Mapping[Kind, tuple[str, ...]] = {
@@ -54,6 +57,7 @@ BESIDE: Mapping[Kind, tuple[str, ...]] = {
     "full": ("stripe/main/events",),
     "cursor": (),
     "feed": ("stripe/main/charges", "stripe/main/customers"),
+    **dict.fromkeys(SHAPES, ()),
 }
 """What else a user has: the other lane, which may bring right what nobody could see."""
 LISTS: Mapping[Kind, str] = {
@@ -61,6 +65,7 @@ LISTS: Mapping[Kind, str] = {
     "full": "/v1/customers",
     "cursor": "/changes",
     "feed": "/v1/events",
+    **{name: path_of(name) for name in SHAPES},
 }
 """The list that a kind reads page by page."""
 NEWS_AT, LATER_AT = READ_FIRST + DAY, READ_FIRST + 2 * DAY
@@ -278,6 +283,7 @@ class Bench:
         rig.source.begin()
         ran = rig.command("sync", "--json", *SELECT[kind], *BESIDE[kind], learn=True).wait()
         assert (ran.status, rig.lost(), rig.doubled()) == (0, set(), set()), ran
+        self.proxy.lift()  # what was asked for until here is of another pull
         originals.modules |= set(json.loads((self.folder / MODULES).read_text()))
         originals.names[kind] = name
 
@@ -315,7 +321,7 @@ def bench(server: str, folder: Path, *, originals: Originals | None = None) -> I
         clock = SharedClock.at(folder / "clock", READ_FIRST)
         proxy = stack.enter_context(Proxy(stack.enter_context(running(stage)), clock=clock.true))
         write_connectors(folder / "connectors", proxy.url)
-        found = [read_connector(folder / "connectors" / name) for name in ("stripe", "book")]
+        found = [read_connector(one) for one in sorted((folder / "connectors").iterdir())]
         streams = {one.id.stream: one for connector in found for one in connector.streams()}
         warm = stack.enter_context(Warm(folder / "connectors", folder))
         yield Bench(originals, folder, proxy, stage, clock, warm, streams)

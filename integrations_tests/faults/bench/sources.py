@@ -17,8 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from integrations.connector_template.folders import SHIPPED
 from integrations.settings import CONNECTOR_FILE
+from integrations_tests.faults.bench import shelf
 from integrations_tests.faults.bench.cases import Kind
 from integrations_tests.faults.bench.clock import EPOCH
+from integrations_tests.faults.bench.shapes import SHAPES
+from integrations_tests.faults.bench.shelf import Shelf
 from integrations_tests.lanes.life import Life
 
 DAY = timedelta(days=1)
@@ -58,8 +61,8 @@ TRANSPORT = {
 
 
 def write_connectors(folder: Path, url: str) -> None:
-    """Stripe as it is shipped, and a source that is read by cursor: pages are small, and the
-    waits for them short."""
+    """Stripe as it is shipped, a source that is read by cursor, and one with a list in every shape:
+    pages are small, and the waits for them short."""
     stripe = yaml.safe_load((SHIPPED / "stripe" / CONNECTOR_FILE).read_text())
     handlers = stripe["attributes"]["sync_handler"]["streams"].values()
     for request in [
@@ -67,7 +70,8 @@ def write_connectors(folder: Path, url: str) -> None:
         stripe["attributes"]["event_handler"]["feeds"]["events"]["request"],
     ]:
         request["params"]["limit"] = PAGE
-    for name, file in (("stripe", stripe), ("book", yaml.safe_load(BOOK))):
+    files = {"stripe": stripe, "book": yaml.safe_load(BOOK), **shelf.connectors()}
+    for name, file in files.items():
         parts = file["attributes"]
         parts["sync_handler"]["transport"] |= TRANSPORT
         parts["connections"] = {
@@ -192,4 +196,6 @@ class Book:
 
 def source(kind: Kind, clock: Callable[[], datetime]) -> Source:
     """A new source, in which nothing has happened."""
+    if kind in SHAPES:
+        return Shelf(kind)
     return Book() if kind == "cursor" else Shop(kind, clock)

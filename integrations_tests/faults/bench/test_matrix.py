@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from integrations_tests.faults.bench import matrix, world
-from integrations_tests.faults.bench.cases import KINDS, Case, Kind
+from integrations_tests.faults.bench.cases import EVERY, Case, Kind
 from integrations_tests.faults.bench.matrix import Cell
 from integrations_tests.faults.bench.network import CASES
 
@@ -24,14 +24,17 @@ SAMPLE: list[tuple[str, Kind]] = [
     ("a record swallowed", "cursor"),
     ("an end before the end", "full"),
     ("a redirect to another host", "feed"),
+    ("a record swallowed", "pages_total"),
+    ("a page skipped", "relay"),
 ]
-"""Each class of fault and each kind of stream."""
+"""Each class of fault and each kind of stream; of the shapes of paging, which `test_shapes` reads in
+all cells as far as transport, one that sees it and one that cannot."""
 
 
 def cells(server: str, folder: Path, cases: list[Case]) -> list[Cell]:
     with ExitStack() as stack:
         benches = matrix.benches(server, folder, 2, stack)
-        return [*matrix.cells(cases, KINDS, benches, own=None)]
+        return [*matrix.cells(cases, EVERY, benches, own=None)]
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,18 @@ class Answer:
         return "\r\n".join(lines).encode("latin-1") + self.body
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for: its target, and the body that a POST has."""
+
+    target: str
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
 class Gone(Exception):
     """The connection is closed: there is nothing more to say on it."""
 
@@ -113,13 +125,13 @@ class Elsewhere:
     said: list[bytes] = field(default_factory=list)
 
     def serve(self, client: socket.socket) -> None:
-        for head in requests(client):
-            self.said.append(head)
+        for head, body in requests(client):
+            self.said.append(head + body)
             client.sendall(self.answer.wire())
 
 
-def requests(client: socket.socket) -> Iterator[bytes]:
-    """The heads of the requests that come on a connection, GETs without a body, until it ends."""
+def requests(client: socket.socket) -> Iterator[tuple[bytes, bytes]]:
+    """Heads and bodies of the requests that come on a connection, until it ends."""
     unread = b""
     while True:
         while _END not in unread:
@@ -128,7 +140,15 @@ def requests(client: socket.socket) -> Iterator[bytes]:
                 return
             unread += data
         head, _, unread = unread.partition(_END)
-        yield head
+        named = {name.lower(): value for name, value in headers(head)}
+        length = int(named.get("content-length", 0))
+        while len(unread) < length:
+            data = client.recv(65_536)
+            if not data:
+                return
+            unread += data
+        yield head, unread[:length]
+        unread = unread[length:]
 
 
 def headers(head: bytes) -> Sequence[tuple[str, str]]:
