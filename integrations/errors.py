@@ -2,7 +2,8 @@
 
 IntegrationError
 ├── RetryLater         the other side is busy, away or slow: the same call may succeed later
-│   └── CircuitOpen    so often that nobody asks it before a certain time, and waiting here is vain
+│   ├── CircuitOpen    so often that nobody asks it before a certain time, and waiting here is vain
+│   └── QuotaSpent     we hold the call back ourselves, before the other side would refuse it
 ├── StopStream         this stream's answers cannot be trusted or read: it stops, its siblings go on
 │   ├── PositionGone   the source no longer knows the position: the stream is read again from a
 │   │                  moment
@@ -60,6 +61,15 @@ class CircuitOpen(RetryLater):
     def __init__(self, what: str, *, until: datetime, where: str = "", todo: str = "") -> None:
         super().__init__(what, where=where, todo=todo)
         self.until = until
+
+
+class QuotaSpent(RetryLater):
+    """A call that was not made, since it would be beyond a quota or before its turn. `wait_s` is
+    after how many seconds it may be tried."""
+
+    def __init__(self, what: str, *, wait_s: float, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where=where, todo=todo, retry_after=wait_s)
+        self.wait_s = wait_s
 
 
 class StopStream(IntegrationError):

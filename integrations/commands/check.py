@@ -18,7 +18,7 @@ from integrations.connector_template.previewing import Previewer
 from integrations.errors import FixConfig, IntegrationError
 from integrations.names import Window
 from integrations.orchestration import stack
-from integrations.orchestration.resources import ConnectionResource, now
+from integrations.orchestration.resources import ConnectionResource, now, quota_uses
 from integrations.redaction import redact
 from integrations.settings import CONNECTOR_FILE, Settings
 from integrations.storage.connections import kept
@@ -43,6 +43,8 @@ def check(name: str | None, *, live: bool) -> int:
         streams = len(connector.config.sync_handler.streams)
         file = connector.folder / CONNECTOR_FILE
         out.print(f"[green]ok[/] {connector.name}: {streams} streams ({file})")
+        for limit in connector.config.sync_handler.transport.quota:
+            out.print(f"  keeps to {limit}", markup=False)
     for error in broken.values():
         out.print(f"[red]wrong[/] {error.what}")
         for mistake in error.mistakes:
@@ -114,7 +116,10 @@ def _connection(connector: Connector, name: str) -> int:
         streams = [one for one in connector.streams() if one.id.connection == name]
         feeds = [one for one in connector.feeds() if one.id.connection == name]
         tried = [_try(stream, session) for stream in streams]
-        return max(tried + [_try_feed(feed, session) for feed in feeds])
+        tried += [_try_feed(feed, session) for feed in feeds]
+        for use in quota_uses(session):
+            console.out().print(f"  quota {use}", markup=False)
+        return max(tried)
 
 
 def _hurried(config: ConnectorConfig) -> ConnectorConfig:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+from msgspec import to_builtins
 
 from integrations import console
 from integrations.commands import choose
@@ -13,6 +14,7 @@ from integrations.connector_template.circuits import Shut, keeping
 from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.connector_template.due import due, feed_due
 from integrations.connector_template.gaps import open_gap
+from integrations.error_handling import shared_budget
 from integrations.monitoring import ledger
 from integrations.redaction import redact
 from integrations.settings import Settings
@@ -22,7 +24,8 @@ from integrations.storage.store import open_store
 Reader = BoundStream | BoundFeed
 STATUS = [
     ("stream", False), ("last success", False), ("rows", True), ("due", True), ("late", False),
-    ("error rate", True), ("quarantine", True), ("circuit", False), ("status", False),
+    ("error rate", True), ("quota left", True), ("quarantine", True), ("circuit", False),
+    ("status", False),
 ]  # fmt: skip
 
 
@@ -34,6 +37,7 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
     with closing(open_store(settings)) as connection:
         known = ledger.statuses(connection, entities={one.id: _entity(one) for one in chosen})
         lines = [_line(one, told, connection) for one, told in zip(chosen, known, strict=True)]
+        _add_quotas(lines, connection)
         shut = keeping(connection, chosen)
     lines = [
         line | {"circuit": _circuit(shut.get(one.id))}
@@ -44,8 +48,8 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
             console.json_line(line)
         return 0
     keys = (
-        "name", "last_success", "rows", "due", "late", "error_rate", "quarantine", "circuit",
-        "status",
+        "name", "last_success", "rows", "due", "late", "error_rate", "quota", "quarantine",
+        "circuit", "status",
     )  # fmt: skip
     rows = [[_cell(key, line[key]) for key in keys] for line in lines]
     console.out().print(console.table("Streams", STATUS, rows))
@@ -71,6 +75,22 @@ def _why(line: dict[str, Any]) -> str | None:
             f" {account}` has it asked at once."
         )
     return "\n".join(told) or None
+
+
+def _add_quotas(lines: list[dict[str, Any]], connection: psycopg.Connection[Any]) -> None:
+    """What is left of the quotas of each line's connection; none where nothing is known."""
+    accounts = {(line["connector"], line["connection"]) for line in lines}
+    found = {one: shared_budget.uses(connection, *one) for one in accounts}
+    for line in lines:
+        line["quota"] = [to_builtins(use) for use in found[line["connector"], line["connection"]]]
+
+
+def _least(quotas: list[dict[str, Any]]) -> str | None:
+    """The quota of which the least part is left, as `41 of 100`."""
+    if not quotas:
+        return None
+    least = min(quotas, key=lambda one: one["left"] / one["units"])
+    return f"{least['left']:.0f} of {least['units']:.0f}"
 
 
 def _entity(reader: Reader) -> str | None:
@@ -151,6 +171,8 @@ def _circuit(shut: Shut | None) -> dict[str, Any] | None:
 def _cell(key: str, value: Any) -> object:
     if key == "late":
         return _span(value)
+    if key == "quota":
+        return _least(value)
     if key == "circuit" and value is not None:
         cooled = value["until"] <= datetime.now(UTC)
         return "to be tried" if cooled else f"open until {value['until']:%H:%M:%S}"

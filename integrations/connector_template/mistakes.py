@@ -17,6 +17,7 @@ from integrations.connector_template.config_schema import SANDBOX, ConnectorConf
 from integrations.connector_template.feed_mistakes import feed_mistakes, routed
 from integrations.connector_template.models import Models
 from integrations.connector_template.plain_values import Found, part, valid
+from integrations.connector_template.quota_mistakes import quota_mistakes
 from integrations.connector_template.source_file import KeyPath
 from integrations.connector_template.stream_mistakes import stream_mistakes
 from integrations.connector_template.transformer import Functions
@@ -76,6 +77,7 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: 
         transport=part(values, "sync_handler", "transport").get("type"),
     )
     yield from feed_mistakes(feeds, streams)
+    yield from quota_mistakes(part(values, "sync_handler", "transport"), streams, feeds)
     yield from _secrets(values)
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.errors import CircuitOpen, RetryLater
+from integrations.errors import CircuitOpen, QuotaSpent, RetryLater
 
 T = TypeVar("T")
 
@@ -36,8 +36,10 @@ class Retry(BaseModel):
 
     The calls of one pull share its budget, so a window whose every page fails ends all the same.
     What the source asks for counts for its call alone: one that says again and again how long it is
-    busy is read on for as long as it answers in between. The default budget is three of the longest
-    waits: what is down for longer is for the next scheduled run.
+    busy is read on for as long as it answers in between. So does, apart from all else, what a call
+    waits that a quota holds back: it was not made, so that is no attempt and no failure. The
+    default budget is three of the longest waits: what is down for longer is for the next scheduled
+    run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,11 +65,12 @@ class Retry(BaseModel):
         `RetryLater` is raised with the number of attempts.
         """
         waited, here = waited or Waited(), 0.0
+        attempted = self._in_turn(call, sleep, on_retry)
         for attempt in itertools.count(1):
             try:
-                return call()
-            except CircuitOpen:
-                raise  # what is left alone is so for longer than is worth a process that waits
+                return attempted()
+            except (QuotaSpent, CircuitOpen):
+                raise  # that is for longer than is worth a process that waits
             except RetryLater as error:
                 wait, asked = self._wait(error, attempt, random), self._asked(error)
                 spent = max(here, waited.seconds) if asked is None else here
@@ -80,6 +83,41 @@ class Retry(BaseModel):
             if asked is None:
                 waited.seconds += wait
         raise AssertionError("unreachable: the attempts are endless")
+
+    def _in_turn(
+        self,
+        call: Callable[[], T],
+        sleep: Callable[[float], None],
+        on_retry: Callable[[RetryLater, float], None] | None,
+    ) -> Callable[[], T]:
+        """The call, which waits for its turn under a quota: in all of its attempts together for as
+        long as the budget, whatever else is waited."""
+        held = 0.0
+
+        def attempted() -> T:
+            nonlocal held
+            while True:
+                try:
+                    return call()
+                except QuotaSpent as error:
+                    if held + error.wait_s > self.budget_s:
+                        raise self._never(error, held) from error
+                    wait = error.wait_s
+                    held += wait
+                    if on_retry is not None:
+                        on_retry(error, wait)
+                sleep(wait)
+
+        return attempted
+
+    def _never(self, error: QuotaSpent, held: float) -> QuotaSpent:
+        more = f" after {held:.0f} s in which it was" if held else ""
+        return QuotaSpent(
+            f"{error.what}{more}, and a pull waits {self.budget_s:.0f} s for that",
+            wait_s=error.wait_s,
+            where=error.where,
+            todo=error.todo or f"Run it again in {error.wait_s:.0f} s.",
+        )
 
     def _asked(self, error: RetryLater) -> float | None:
         """How long the source says to wait. `Retry-After: 0` is common and says nothing."""

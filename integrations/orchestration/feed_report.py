@@ -13,9 +13,10 @@ import dagster as dg
 import psycopg
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
+from integrations.error_handling.budget import Use
 from integrations.monitoring.ledger import of_runs
 from integrations.names import StreamId
-from integrations.orchestration import checks, keys, provenance
+from integrations.orchestration import checks, keys, provenance, report
 from integrations.redaction import redact
 from integrations.storage import positions
 from integrations.storage.ledger import FATES, LedgerEntry
@@ -109,8 +110,11 @@ def check_specs(feed: StreamId) -> list[dg.AssetCheckSpec]:
         ]
 
 
-def materialization(said: Said, position: Position | None) -> dg.AssetMaterialization:
-    """What was committed: counts in all, and a table by stream."""
+def materialization(
+    said: Said, position: Position | None, *, quota: Sequence[Use] = ()
+) -> dg.AssetMaterialization:
+    """What was committed: counts in all, and a table by stream; and what is left of the source's
+    quotas."""
     metadata: dict[str, Any] = {
         "events": said.total("records"),
         "requests": said.total("api_calls"),
@@ -118,6 +122,7 @@ def materialization(said: Said, position: Position | None) -> dg.AssetMaterializ
         **{fate: said.total(fate) for fate in FATES},
         "seconds": round(said.total("seconds"), 3),
         "streams": dg.MetadataValue.md(_by_stream(said)),
+        **report.of_quota(quota),
     }
     if position is not None:
         metadata["position"] = position.cursor or "none yet"

@@ -4,7 +4,7 @@ A turn commits landing by landing. One that fails half-way has committed what ca
 is told is what the ledger says, and the run fails with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any
 
@@ -16,11 +16,17 @@ from integrations.connector_template.connector import BoundFeed
 from integrations.connector_template.feed import turn
 from integrations.connector_template.gaps import open_gap
 from integrations.connector_template.run import Run
+from integrations.error_handling.budget import Use
 from integrations.errors import LedgerUnbalanced
 from integrations.orchestration import alerts, checks, feed_report, keys, stops
 from integrations.orchestration.failures import failure
 from integrations.orchestration.feed_report import FEED, Said
-from integrations.orchestration.resources import ConnectionResource, StoreResource, now
+from integrations.orchestration.resources import (
+    ConnectionResource,
+    StoreResource,
+    now,
+    quota_uses,
+)
 from integrations.orchestration.retries import retried
 from integrations.orchestration.runs import mark_alive
 from integrations.redaction import redact, scrub
@@ -75,7 +81,7 @@ def _read(feed: BoundFeed, context: dg.AssetExecutionContext, config: FeedConfig
             )
             with suppress(Exception):  # Dagster's storage may be what fails
                 stops.note(context.instance, run.run_id, raised, feed.id)
-        said = _tell(feed, context, connection, error=error)
+        said = _tell(feed, context, connection, error=error, quota=quota_uses(session))
         if error is None:
             _tidy(
                 lambda: loading.prune(feed.id, connection=connection, zone=zone, clock=now), context
@@ -99,6 +105,7 @@ def _tell(
     connection: psycopg.Connection[Any],
     *,
     error: Exception | None,
+    quota: Sequence[Use],
 ) -> Said:
     """Logs what the run has committed, and the checks; gives what the ledger says."""
     said = Said.of(connection, feed.id, context.run.run_id)
@@ -106,7 +113,7 @@ def _tell(
     gap = open_gap(feed, connection=connection)
     connection.rollback()
     if said.committed or (error is None and not said.own):
-        context.log_event(feed_report.materialization(said, position))
+        context.log_event(feed_report.materialization(said, position, quota=quota))
     for one in feed_report.evaluations(said, gap=gap, broken=_broken(error)):
         context.log_event(checks.targeted(one, context.instance))
     alerts.tell(

@@ -9,6 +9,7 @@ import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.loading import Checked
+from integrations.error_handling.budget import Use
 from integrations.names import StreamId
 from integrations.orchestration import checks, keys, provenance
 from integrations.orchestration.provenance import Origin
@@ -22,9 +23,9 @@ MOST_REASONS = 10
 
 
 def landed(
-    stream: BoundStream, manifest: Manifest, *, partition: str | None
+    stream: BoundStream, manifest: Manifest, *, partition: str | None, quota: Sequence[Use] = ()
 ) -> dg.AssetMaterialization:
-    """A landing is complete."""
+    """A landing is complete; `quota` is what is left of the source's quotas after it."""
     return dg.AssetMaterialization(
         keys.raw(stream.id),
         partition=partition,
@@ -35,9 +36,15 @@ def landed(
             "bytes": manifest.bytes,
             "seconds": round((manifest.ended_at - manifest.began_at).total_seconds(), 3),
             "landing": manifest.landing,
+            **of_quota(quota),
         },
         tags=provenance.of_raw(manifest.landing),
     )
+
+
+def of_quota(quota: Sequence[Use]) -> dict[str, str]:
+    """The metadata that says what is left; none where nothing is known."""
+    return {"quota": redact("\n".join(map(str, quota)))} if quota else {}
 
 
 def checked(

@@ -8,6 +8,7 @@ values are read when a run opens it, and never before.
 import logging
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -20,14 +21,17 @@ from pydantic import TypeAdapter
 from integrations.connector_template.auth_handler import AuthHandler
 from integrations.connector_template.config_schema import SANDBOX, ConnectorConfig
 from integrations.connector_template.sync_handler import AnyTransport
+from integrations.error_handling.budget import Use
 from integrations.error_handling.circuit_guard import CircuitGuard
 from integrations.error_handling.guard import Guard
+from integrations.error_handling.quota import QuotaGuard
+from integrations.error_handling.shared_budget import SharedBudget
 from integrations.errors import IntegrationError
 from integrations.redaction import redact
 from integrations.sandbox.address import twin
 from integrations.secrets import Secret, SecretRef
 from integrations.settings import Settings
-from integrations.storage import circuits, clocks
+from integrations.storage import circuits, clocks, quotas
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
 from integrations.transport.rest import RestSession
@@ -83,26 +87,28 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         connection: psycopg.Connection[Any],
         *,
         sleep: Callable[[float], None] = time.sleep,
+        backfill: bool = False,
     ) -> Iterator[RestSession]:
-        """A session that begins with what earlier ones learned of the source's clock, and leaves
-        what it has learned itself in the store. `connection` must be idle, and is left so.
+        """A session that begins with what earlier ones learned of the source's clock and its
+        quotas, and leaves what it has learned itself in the store. `connection` must be idle, and
+        is left so.
 
-        `sleep` waits between two tries of a request. Raises as `open` does.
+        `sleep` waits between two tries of a request. A `backfill` leaves a part of each quota to
+        the live sync. Raises as `open` does.
         """
-        held = clocks.held(connection, self.connector, self.connection)
+        held, known = quotas.begin(connection, self.connector, self.connection)
         with ExitStack() as stack:
-            guards = self._guards(connection, stack)
+            breaker = stack.enter_context(closing(self._breaker(connection)))
             connection.rollback()
-            session = stack.enter_context(self.open(offset_s=held, sleep=sleep, guards=guards))
+            quota = stack.enter_context(closing(self._shared_quota(known=known, backfill=backfill)))
+            session = stack.enter_context(
+                self.open(offset_s=held, sleep=sleep, guards=[breaker, quota])
+            )
             try:
                 yield session
             finally:
                 if session.offset_s != held:
                     self._keep(session.offset_s)
-
-    def _guards(self, connection: psycopg.Connection[Any], stack: ExitStack) -> Sequence[Guard]:
-        """What stands around each request, the outermost first; `stack` ends them."""
-        return [stack.enter_context(closing(self._breaker(connection)))]
 
     def _breaker(self, connection: psycopg.Connection[Any]) -> CircuitGuard:
         transport = self._transport()
@@ -129,10 +135,11 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         *,
         offset_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
-        guards: Sequence[Guard] = (),
+        guards: Sequence[Guard] | None = None,
     ) -> RestSession:
         """A session that is logged in; the caller closes it. `offset_s` is by how many seconds
-        the source's clock is known to be ahead of ours; `guards` stand around each request.
+        the source's clock is known to be ahead of ours. Without `guards` of its own it has those
+        that need no store.
 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
@@ -145,7 +152,26 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             clock=now,
             sleep=sleep,
             random=random.random,
-            guards=guards,
+            guards=[self._quota()] if guards is None else guards,
+        )
+
+    def _shared_quota(self, *, known: bool, backfill: bool) -> QuotaGuard:
+        budget = SharedBudget(
+            lambda: StoreResource().connect(), connector=self.connector, connection=self.connection
+        )
+        return self._quota(shared=budget, known=known, backfill=backfill)
+
+    def _quota(
+        self, *, shared: SharedBudget | None = None, known: bool = False, backfill: bool = False
+    ) -> QuotaGuard:
+        """What holds requests back before a quota is spent. A twin has none but those it tells."""
+        return QuotaGuard(
+            () if self.connection == SANDBOX else self._transport().quota,
+            holder=uuid.uuid4().hex[:12],
+            now=now,
+            shared=shared,
+            known=known,
+            backfill=backfill,
         )
 
     def _transport(self) -> AnyTransport:
@@ -157,6 +183,12 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             return address.url, address.secrets
         references = TypeAdapter(dict[str, SecretRef]).validate_python(self.secrets)
         return self.base_url, {name: ref.resolve() for name, ref in references.items()}
+
+
+def quota_uses(session: RestSession | None) -> list[Use]:
+    """What is left of the quotas of a session's connection, as far as is known."""
+    guards = session.guards if session is not None else ()
+    return [use for one in guards if isinstance(one, QuotaGuard) for use in one.uses()]
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # holds no generic

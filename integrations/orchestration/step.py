@@ -12,6 +12,7 @@ from typing import Literal
 
 import dagster as dg
 import psycopg
+from dagster._core.storage.tags import BACKFILL_ID_TAG as BACKFILL_TAG
 
 from integrations.connector_template import loading, rewinding
 from integrations.connector_template.connector import BoundStream
@@ -118,7 +119,8 @@ def _work(
     pulls = keys.raw(stream.id) in _selected(context)
     if pulls and stops.refused(context.instance, context.run.run_id, stream.id):
         raise stops.not_asked(stream.id)
-    session = stack.enter_context(source.session(connection)) if pulls else None
+    backfill = BACKFILL_TAG in context.run.tags
+    session = stack.enter_context(source.session(connection, backfill=backfill)) if pulls else None
     telling = Telling(stream.id, context.instance, context.log_event, context.log.warning)
     selected = _selected(context)
     children = [Teller(one, _mapping(one, context), selected, telling) for one in stream.children]
@@ -224,7 +226,7 @@ def _rewind(work: Work, context: dg.AssetExecutionContext, since: datetime | Non
 
 def _run(context: dg.AssetExecutionContext, config: SyncConfig, *, pulls: bool) -> Run:
     run, continued = context.run, retried(context.run, context.instance)
-    cause: Cause = "backfill" if "dagster/backfill" in run.tags else "sync"
+    cause: Cause = "backfill" if BACKFILL_TAG in run.tags else "sync"
     if continued:
         cause = "retry"
     if not pulls:

@@ -8,7 +8,7 @@ reports them (`instance.report_runless_asset_event`).
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ import dagster as dg
 
 from integrations.connector_template.connector import BoundStream
 from integrations.connector_template.loading import Checked, Child
+from integrations.error_handling.budget import Use
 from integrations.errors import LedgerUnbalanced, StopStream
 from integrations.names import StreamId
 from integrations.orchestration import checks, keys, lookups, provenance, report
@@ -82,9 +83,12 @@ class Teller:
     telling: Telling
     children: tuple["Teller", ...] = ()
 
-    def landed(self, manifest: Manifest, *, partition: str | None) -> None:
-        """A landing is complete."""
-        self.telling.event(report.landed(self.stream, manifest, partition=partition))
+    def landed(
+        self, manifest: Manifest, *, partition: str | None, quota: Sequence[Use] = ()
+    ) -> None:
+        """A landing is complete; `quota` is what is left of the source's quotas."""
+        event = report.landed(self.stream, manifest, partition=partition, quota=quota)
+        self.telling.event(event)
 
     def loaded(
         self, found: Checked, entry: LedgerEntry, manifest: Manifest, *, partition: str | None

@@ -12,6 +12,7 @@ from integrations.connector_template.connector import BoundFeed, BoundStream
 from integrations.errors import StopStream
 from integrations.names import Window
 from integrations.orchestration.attempts import Problem, Unit, Units, Work
+from integrations.orchestration.resources import quota_uses
 from integrations.redaction import redact
 from integrations.storage import ledger, positions, quarantine
 from integrations.storage.ledger import LedgerEntry
@@ -117,7 +118,7 @@ def _onward(work: Work) -> Units:
                 onward.note_end(connection=work.connection)
             return None
         if work.loads or work.checks or manifest.run_id == work.run.run_id:
-            work.teller.landed(manifest, partition=None)
+            work.teller.landed(manifest, partition=None, quota=quota_uses(work.session))
         if not work.loads:
             return _taken(work, manifest, None)
         entry = _loaded(work, manifest, None)
@@ -141,7 +142,7 @@ def _fetched(work: Work, span: Window | None, partition: str | None) -> Problem 
             work.stream, span, generation=generation,
             session=work.session, zone=work.zone, run=work.run, clock=work.clock,
         )  # fmt: skip
-    work.teller.landed(manifest, partition=partition)
+    work.teller.landed(manifest, partition=partition, quota=quota_uses(work.session))
     return _taken(work, manifest, partition)
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from threading import Thread
 from typing import Generic, TypeVar
 
-from integrations.errors import RetryLater
+from integrations.errors import QuotaSpent, RetryLater
 
 T = TypeVar("T")
 
@@ -90,6 +90,8 @@ class _Call(Generic[T]):
         if future is not None:
             try:
                 return future.result()
+            except QuotaSpent:
+                pass  # it was not made; how long it has to wait is known anew
             except RetryLater:
                 if not self.forgiven:
                     raise

@@ -4,16 +4,16 @@ The one place where httpx's exceptions and HTTP's statuses are read. Texts that 
 are redacted here, and so are the causes: an orchestrator stores the messages of both.
 """
 
-import email.utils
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import msgspec
 
+from integrations.error_handling.rate_limits import http_date
 from integrations.errors import (
     Barred,
     FixConfig,
@@ -211,15 +211,6 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
         return None
     wait = (until - (http_date(headers.get("date", "")) or now)).total_seconds()
     return min(wait, _LONGEST) if wait >= 0 else None
-
-
-def http_date(text: str) -> datetime | None:
-    """The moment of an HTTP date; None for a text that is none."""
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def vendor_words(body: bytes) -> str:

@@ -186,6 +186,11 @@ class HttpClient:
         )
 
     @property
+    def guards(self) -> Sequence[Guard]:
+        """What stands around each request."""
+        return self._guards
+
+    @property
     def offset_s(self) -> float:
         """How many seconds the source's clock is ahead of ours, as held after the last answer."""
         return self._source.offset_s

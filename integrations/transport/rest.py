@@ -21,8 +21,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from integrations.auth import Auth
 from integrations.error_handling.breaker import Breaker
 from integrations.error_handling.guard import Guard
+from integrations.error_handling.limits import Limit
 from integrations.error_handling.retry import Retry, Waited
-from integrations.errors import FixConfig, RetryLater, StopStream
+from integrations.errors import FixConfig, QuotaSpent, RetryLater, StopStream
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, One, Page, Random, Sleep
 from integrations.transport.ahead import Ahead
@@ -82,7 +83,8 @@ class HttpTransport(BaseModel):
     names the next, none before it is wanted with 1. `breaker` says when an endpoint that fails is
     left alone. `should_retry_header` names a header whose
     `true` or `false` overrules the status (Stripe has one), `request_id_header` the one whose value
-    helps the vendor to find a failed call in his logs.
+    helps the vendor to find a failed call in his logs. `quota` are limits of the source that its
+    answers do not tell; what they tell is kept to without a word here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +98,7 @@ class HttpTransport(BaseModel):
     concurrency: int = Field(default=4, ge=1, le=16)
     should_retry_header: str | None = None
     request_id_header: str | None = None
+    quota: tuple[Limit, ...] = ()
 
     @property
     def longest_s(self) -> float:
@@ -178,6 +181,11 @@ class RestSession:
     def requests(self) -> int:
         """The requests sent so far, repeated and redirected ones included."""
         return self._http.requests
+
+    @property
+    def guards(self) -> Sequence[Guard]:
+        """What stands around each request."""
+        return self._http.guards
 
     @property
     def offset_s(self) -> float:
@@ -398,4 +406,7 @@ class _NoSuchRecord(StopStream):
 
 
 def _tell(error: RetryLater, wait: float) -> None:
+    if isinstance(error, QuotaSpent):
+        _log.info("%s", error)
+        return
     _log.warning("%s; trying again in %.1f s", error, wait)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from integrations.transport.faults import http_date
+from integrations.error_handling.rate_limits import http_date
 
 _log = logging.getLogger(__name__)
 

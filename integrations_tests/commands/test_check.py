@@ -110,6 +110,15 @@ def test_it_waits_for_seconds_only(twin: StripeTwin) -> None:
     assert "ok stripe/sandbox/customers: " in done.stdout
 
 
+def test_it_says_what_is_left_of_quotas(twin: StripeTwin) -> None:
+    """Those that the source told, as it told them last."""
+    left = {"RateLimit-Policy": '"all";q=100;w=60', "RateLimit": '"all";r=97;t=30'}
+    twin.faults.append(Fault(headers=left, times=99))
+    done = check("stripe")
+    assert re.search(r"\n  quota ratelimit all 100: 97 of 100 left, more in 3[01] s\n", done.stdout)
+    assert done.exit_code == 0
+
+
 def test_that_nothing_could_be_tried_is_wrong(twin: StripeTwin, tmp_path: Path) -> None:
     """A connector whose only connection lacks its secret is not known to work."""
     folder = tmp_path / "shop"

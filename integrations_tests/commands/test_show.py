@@ -15,6 +15,10 @@ from integrations.cli import main
 from integrations.commands import choose
 from integrations.connector_template import loading
 from integrations.connector_template.connector import read_connector
+from integrations.error_handling.guard import Exchange
+from integrations.error_handling.limits import Limit
+from integrations.error_handling.quota import QuotaGuard
+from integrations.error_handling.shared_budget import SharedBudget
 from integrations.names import StreamId
 from integrations.storage import ledger, positions
 from integrations.storage.circuits import Circuit, Circuits
@@ -99,6 +103,26 @@ def test_a_gap_is_shown_until_it_is_read(told: Told, database: str, tmp_path: Pa
     lines, text = told()
     assert (lines["news"]["status"], lines["news"]["gap"]) == ("never", None)
     assert "gap" not in text
+
+
+def test_what_is_left_of_the_quotas_is_shown(told: Told, database: str) -> None:
+    """Of each the numbers, in the table the one of which least is left; for all of a connection."""
+    assert told()[0]["orders"]["quota"] == []
+    budget = SharedBudget(lambda: connect(database), connector="florist", connection="main")
+    limits = [Limit(calls=10, per_s=3600), Limit(calls=500, per_s=3600, method="GET")]
+    guard = QuotaGuard(limits, holder="h", now=lambda: datetime.now(UTC), shared=budget)
+    with closing(guard):
+        for _ in range(3):
+            exchange = Exchange("GET /orders")
+            with guard.around(exchange):
+                exchange.status = 200
+    lines, text = told()
+    shown = [(one["name"], one["units"], one["left"]) for one in lines["buyers"]["quota"]]
+    assert shown == [
+        ("10 calls in 3600 s", 10, 7),
+        ("500 calls in 3600 s of GET", 500, 497),
+    ]
+    assert text.count("7 of 10") == 3
 
 
 def test_an_endpoint_that_is_left_alone(told: Told, database: str) -> None:

@@ -139,6 +139,23 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             )
         ],
     ),
+    "a limit of no request": (
+        ('example"}', 'example", quota: [{calls: 9, per_s: 1, endpoint: /order}]}'),
+        [
+            (
+                8,
+                "no request of this file is under this limit; there are GET /buyers, GET /orders",
+            )
+        ],
+    ),
+    "a limit of two measures": (
+        ('example"}', 'example", quota: [{calls: 9, per_s: 1, errors: [404], cost: complexity}]}'),
+        [(8, "`sync_handler.transport.quota.0`: a limit is one of errors, or one of cost")],
+    ),
+    "what only GraphQL tells": (
+        ('example"}', 'example", quota: [{calls: 9, per_s: 1, cost: complexity}]}'),
+        [(8, "only a GraphQL answer says what it has cost")],
+    ),
     "a cursor over a list with the newest first": (
         (
             "{type: full}\n        request: {path: /buyers, records: items, paging: {type: next_url, next: next}}",

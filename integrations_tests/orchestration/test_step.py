@@ -155,6 +155,21 @@ def test_a_source_that_stays_away_is_not_waited_for_again(
     assert [line[2] for line in floor.rows(LEDGER)] == ledger
 
 
+def test_what_is_left_of_quotas_is_told_with_a_landing(floor: Floor) -> None:
+    """As of its last answer, and kept for who comes after."""
+    left = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "41", "X-RateLimit-Reset": "30"}
+    floor.twin.faults.append(Fault(path="/v1/charges", headers=left, times=9))
+    assert floor.run(*charges(), days=(FOUR[0], FOUR[0])).success
+    event = floor.instance.get_latest_materialization_event(keys.raw(CHARGES))
+    assert event is not None
+    assert event.asset_materialization is not None
+    said = event.asset_materialization.metadata["quota"].value
+    assert re.fullmatch(r"x-ratelimit 60: 41 of 60 left, more in 3[01] s", said)
+    assert floor.rows("SELECT connector, connection FROM integrations.quotas") == [
+        ("stripe", "sandbox")
+    ]
+
+
 def test_what_is_left_alone_fails_at_once(floor: Floor) -> None:
     """Without a call, and says until when; what is not tried is told, siblings live on. The first
     run after that tries it, and not with a window that has failed: it may be that one's fault."""

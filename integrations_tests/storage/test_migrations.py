@@ -18,6 +18,7 @@ STEPS = [
     "0003_fields",
     "0004_drift_of_a_line",
     "0005_circuits",
+    "0006_quotas",
 ]
 """All there are, in their order."""
 
