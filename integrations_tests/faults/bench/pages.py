@@ -116,7 +116,7 @@ class Shaped:
         kept = [one for one in self.answer.headers if one[0].lower() not in {*said, PART}]
         headers = (*kept, *self.word.headers.items())
         body = _dumped(packed(self.name, self.records, self.word))
-        return replace(self.answer, headers=headers, body=body).wire()
+        return Answer(self.word.status, headers, body).wire()
 
 
 Page = Listed | Shaped
@@ -130,9 +130,11 @@ def _dumped(body: Any) -> bytes:
 def _page(exchange: Exchange, asked: Asked | None = None) -> Page:
     """Raises `Gone` for an answer that is no page: then the cell is over."""
     answer = exchange.ask(asked)
+    if PART in dict(answer.headers):
+        return Shaped.of(answer)
     if answer.status != 200:
         raise Gone
-    return (Shaped if PART in dict(answer.headers) else Listed).of(answer)
+    return Listed.of(answer)
 
 
 def page(change: Callable[[Page], Page]) -> Fault:

@@ -187,8 +187,10 @@ class Proxy:
         try:
             connection.putrequest(method, asked.target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers(head):
-                if name.lower() not in ("connection", "accept-encoding", "content-length"):
+                if name.lower() not in _OWN:
                     connection.putheader(name, value)
+            if asked.range is not None:
+                connection.putheader("Range", asked.range)
             if asked.body:
                 connection.putheader("Content-Length", str(len(asked.body)))
             connection.endheaders(asked.body or None)
@@ -200,7 +202,9 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         for head, body in requests(client):
-            asked = Asked(head.split(b" ", 2)[1].decode("latin-1"), body)
+            named = {name.lower(): value for name, value in headers(head)}
+            target = head.split(b" ", 2)[1].decode("latin-1")
+            asked = Asked(target, body, named.get("range"))
             self.asked.append(asked)
             (self._met(asked) or _passed_on)(Exchange(self, asked, head, client))
 
@@ -228,6 +232,8 @@ class Proxy:
         self._foreign.close()
 
 
+_OWN = frozenset({"connection", "accept-encoding", "content-length", "range"})
+"""The headers of a request that are not passed on as they came."""
 _HOP = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 

@@ -34,26 +34,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Word:
-    """What an answer says beside its records, in the body and in headers."""
+    """What an answer says beside its records, in the body, in headers and by its status."""
 
     body: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
 
 
 @dataclass(frozen=True)
 class Place:
-    """How a request says after how many records its page begins: the value of a parameter."""
+    """How a request says after how many records its page begins: the value of a parameter, or of
+    the header `Range`."""
 
     param: str
     spelled: Callable[[int], Any] = int
     read: Callable[[Any], int] = int
+    header: bool = False
 
 
 @dataclass(frozen=True)
 class Shape:
     """A way of paging: `says` is the truth of a page, `garbled` one that nobody can read.
 
-    `blind`: an answer says nothing, an empty one is the end. `way` is how it is asked for and what
+    `blind`: no answer says that it is the last, an empty one is the end. `way` is how it is asked for and what
     is around its records; `sync` how its stream is read, and so who brings what nobody could see.
     """
 
@@ -66,7 +69,8 @@ class Shape:
 
     @property
     def blind(self) -> bool:
-        return self.garbled == Word()
+        one, other = (self.says(Part(0, SIZE, total)) for total in (SIZE, 2 * SIZE))
+        return one == other
 
     @property
     def names(self) -> bool:
@@ -128,6 +132,28 @@ def _page_info(part: Part) -> Word:
     return Word({"pageInfo": {"hasNextPage": part.more, "endCursor": cursor}})
 
 
+def _ranged(part: Part, total: int | str) -> Word:
+    if part.start == part.stop:
+        return Word(headers={"Content-Range": f"items */{part.total}"}, status=416)
+    said = f"items {part.start}-{part.stop - 1}/{total}"
+    return Word(headers={"Content-Range": said}, status=206)
+
+
+def _range(part: Part) -> Word:
+    return _ranged(part, "*")
+
+
+def _range_total(part: Part) -> Word:
+    return _ranged(part, part.total)
+
+
+_RANGE = Place(
+    "Range",
+    lambda start: f"items={start}-{start + SIZE - 1}",
+    lambda value: int(value.removeprefix("items=").partition("-")[0]),
+    header=True,
+)
+_NO_RANGE = Word(headers={"Content-Range": "items some"}, status=206)
 _SEQ = Place("seq", lambda start: STEP * start, lambda value: int(value) // STEP)
 _ADDRESS = Word({"next": {"page": 2}})
 
@@ -142,6 +168,8 @@ SHAPES: Mapping[str, Shape] = {
     "header_token": Shape({"type": "header_token", "next": "X-Next", "param": "token", "alone": True}, _token(), _next_header, Word(headers={"X-Next": "?"}), "full"),
     "next_url": Shape({"type": "next_url", "next": "next", "param": "token"}, _token(), _next_url, _ADDRESS, "full"),
     "link_header": Shape({"type": "link_header"}, _token(), _link, Word(headers={"Link": "</lists>; rel=next, and more"})),
+    "range": Shape({"type": "range", "size": SIZE}, _RANGE, _range, _NO_RANGE),
+    "range_total": Shape({"type": "range", "size": SIZE}, _RANGE, _range_total, _NO_RANGE, "full"),
     "single": Shape({"type": "single"}, Place(""), sync="full"),
     "relay": Shape({"type": "relay"}, _token("after"), _page_info, Word({"pageInfo": {"hasNextPage": "perhaps"}}), way="relay"),
     "offset_variables": Shape({"type": "offset_variables", "size": SIZE}, Place("offset"), sync="full", way="listed"),

@@ -3,6 +3,7 @@ read it."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -96,6 +97,8 @@ def params_of(asked: Asked) -> dict[str, Any]:
 def asking(asked: Asked, start: int) -> Asked:
     """The request for the page of the same list that begins after so many records."""
     place = SHAPES[shape_of(asked)].place
+    if place.header:
+        return replace(asked, range=place.spelled(start))
     params = params_of(asked) | {place.param: place.spelled(start)}
     if not asked.body:
         return Asked(f"{asked.path}?{urlencode(params)}")
@@ -106,9 +109,9 @@ def asking(asked: Asked, start: int) -> Asked:
 
 def start_of(asked: Asked) -> int:
     """After how many records its page begins. Raises `ValueError` for what it cannot read."""
-    shape, params = SHAPES[shape_of(asked)], params_of(asked)
-    value = params.get(shape.place.param)
-    return 0 if value is None else shape.place.read(value)
+    place = SHAPES[shape_of(asked)].place
+    value = asked.range if place.header else params_of(asked).get(place.param)
+    return 0 if value is None else place.read(value)
 
 
 def packed(name: str, records: Records, word: Word) -> dict[str, Any]:
@@ -160,7 +163,8 @@ class Shelf:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        asked = Asked(request.url.path + f"?{request.url.query}", await request.body())
+        target = request.url.path + f"?{request.url.query}"
+        asked = Asked(target, await request.body(), request.headers.get("range"))
         await self._said(request, asked)(scope, receive, send)
 
     def _said(self, request: Request, asked: Asked) -> JSONResponse:
@@ -185,4 +189,4 @@ class Shelf:
         part = Part(start, stop, len(listed), (shape.place.spelled(stop), onward))
         word = shape.says(part)
         headers = {**word.headers, PART: f"{name} {start} {stop} {len(listed)} {onward}"}
-        return JSONResponse(packed(name, records, word), headers=headers)
+        return JSONResponse(packed(name, records, word), word.status, headers)

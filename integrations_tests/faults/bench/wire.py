@@ -39,10 +39,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request asks for: its target, and the body that a POST has."""
+    """What a request asks for: its target, the body that a POST has, and its header `Range`."""
 
     target: str
     body: bytes = b""
+    range: str | None = None
 
     @property
     def path(self) -> str:
