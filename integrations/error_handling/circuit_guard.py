@@ -72,7 +72,9 @@ class CircuitGuard:
         except BaseException:
             self._left(endpoint, probe, well=None)
             raise
-        self._left(endpoint, probe, well=True)
+        # What a redirect leads to is asked next, and tells.
+        leads_on = exchange.status is not None and 300 <= exchange.status < 400
+        self._left(endpoint, probe, well=None if leads_on else True)
 
     def close(self) -> None:
         """Tells what became of the last calls, where any failed of late."""
