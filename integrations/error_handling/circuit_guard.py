@@ -218,6 +218,6 @@ def well(exchange: Exchange) -> bool | None:
         return True
     if status is None:
         return False if passing else None
-    if status == 200:
+    if status in (200, 206):
         return bool(exchange.body) or not passing
     return status != 408 and status < 500

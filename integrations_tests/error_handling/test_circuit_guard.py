@@ -351,6 +351,7 @@ LATER, STOP = RetryLater("x"), StopStream("x")
     [
         (Exchange("", error=LATER), False),  # no network, no answer
         (Exchange("", 200, error=LATER), False),  # cut
+        (Exchange("", 206, error=LATER), False),  # a range of a list, cut
         (Exchange("", 500, error=LATER), False),
         (Exchange("", 503, error=STOP), False),  # a header says that it is no use to try again
         (Exchange("", 408, error=LATER), False),
@@ -361,6 +362,7 @@ LATER, STOP = RetryLater("x"), StopStream("x")
         (Exchange("", 404, error=STOP), True),
         (Exchange("", 401, error=StopConnection("x")), True),
         (Exchange("", 200, body=b"{}", error=LATER), True),  # GraphQL: throttled, or an error
+        (Exchange("", 206, body=b"{}", error=LATER), True),
         (Exchange("", 200, error=STOP), True),
         (Exchange("", error=STOP), None),  # what we cannot even send
         (Exchange("", error=StopConnection("x")), None),  # the login was refused
