@@ -50,7 +50,8 @@ class CircuitGuard:
     ) -> None:
         self._breaker, self._circuits, self._name = breaker, circuits, name
         self._claim_s, self._monotonic = claim_s, monotonic
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._trying: set[str] = set()
         self._known: dict[str, Circuit] = {}
         self._untold: dict[str, tuple[Counts, str]] = {}
         self._away_until = float("-inf")
@@ -72,7 +73,9 @@ class CircuitGuard:
         except BaseException:
             self._left(endpoint, probe, well=None)
             raise
-        self._left(endpoint, probe, well=True)
+        # What a redirect leads to is asked next, and tells.
+        leads_on = exchange.status is not None and 300 <= exchange.status < 400
+        self._left(endpoint, probe, well=None if leads_on else True)
 
     def close(self) -> None:
         """Tells what became of the last calls, where any failed of late."""
@@ -82,8 +85,10 @@ class CircuitGuard:
             self._away_until = float("inf")  # a call that nobody waits for any more may still end
 
     def _entered(self, endpoint: str) -> datetime | None:
-        """Until when the call that is made has time if it is the one that tries."""
+        """Until when the call that is made has time if it is the one that tries. Where one of our
+        own tries already, others of the same pull may have been begun beside it: they wait."""
         with self._lock:
+            self._lock.wait_for(lambda: endpoint not in self._trying, timeout=self._claim_s)
             self._look()
             circuit = self._known.get(endpoint, Circuit())
             if circuit.until is None:
@@ -95,6 +100,8 @@ class CircuitGuard:
             )
             if after.until is not None and after == before:
                 raise self._open(endpoint, after)
+            if after.probe_until is not None:
+                self._trying.add(endpoint)
             return after.probe_until
 
     def _left(
@@ -103,6 +110,8 @@ class CircuitGuard:
         why = redact(why)[:_WHY]
         with self._lock:
             if probe is not None:
+                self._trying.discard(endpoint)
+                self._lock.notify_all()
                 self._change(
                     endpoint,
                     lambda one, now: self._breaker.answered(one, probe, now, well=well, why=why),
@@ -216,6 +225,6 @@ def well(exchange: Exchange) -> bool | None:
         return True
     if status is None:
         return False if passing else None
-    if status == 200:
+    if status in (200, 206):
         return bool(exchange.body) or not passing
     return status != 408 and status < 500

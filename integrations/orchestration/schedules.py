@@ -110,8 +110,10 @@ def _resting(reader: BoundStream | BoundFeed, store: StoreResource) -> str | Non
         shut = keeping(connection, [reader]).get(reader.id)
     if last is None or last.status not in ("blocked", "failed") or last.ended_at is None:
         return None
-    again = last.ended_at.astimezone(UTC) + REST
-    if shut is not None and last.status == "failed":
+    ended = last.ended_at.astimezone(UTC)
+    again = ended + REST
+    # One that had cooled down before the run ended is not why that failed.
+    if shut is not None and last.status == "failed" and shut.until >= ended:
         again = min(again, shut.until)
     if now() >= again:
         return None

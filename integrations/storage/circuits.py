@@ -4,7 +4,8 @@ A process looks at them, and tells of its calls, over a connection of its own th
 need and knows little patience: what is kept here spares a source, and must not stop a pull.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -83,14 +84,14 @@ class Circuits:
         self._own: psycopg.Connection[Any] | None = None
 
     def known(self) -> Known:
-        """As `known`, in one statement. Raises psycopg's errors, and those of `connect`."""
-        return known(self._connection(), *self._name)
+        """As `known`. Raises psycopg's errors, and those of `connect`."""
+        with self._transaction() as connection:
+            return known(connection, *self._name)
 
     def change(self, endpoint: str, change: Change) -> tuple[Circuit, Circuit, datetime]:
         """Has one circuit changed, in turn with all other processes: what it was, what it is now,
         and when. Raises as `known` does, and then nothing is changed."""
-        connection = self._connection()
-        with connection.transaction():
+        with self._transaction() as connection:
             row = connection.execute(_LOCKED, [*self._name, endpoint]).fetchone()
             assert row is not None, "it was there, or was made"
             before, now = _circuit(*row[1:]), row[0].astimezone(UTC)
@@ -104,12 +105,19 @@ class Circuits:
         if self._own is not None:
             self._own.close()
 
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        connection = self._connection()
+        with connection.transaction():
+            # Of the transaction, not the session: connection poolers hand that on to others.
+            limit = sql.SQL("SET LOCAL statement_timeout = {}").format(PATIENCE_S * 1000)
+            connection.execute(limit)
+            yield connection
+
     def _connection(self) -> psycopg.Connection[Any]:
         if self._own is None or not living(self._own):
             self.close()
             self._own = connect(self._url, autocommit=True, timeout_s=PATIENCE_S)
-            limit = sql.SQL("SET statement_timeout = {}").format(PATIENCE_S * 1000)
-            self._own.execute(limit)
         return self._own
 
 

@@ -138,6 +138,26 @@ def test_a_try_that_fails_shuts_it_for_twice_as_long(
         assert found.cool_s == 2 * cooled
 
 
+@pytest.mark.parametrize("leads_to", [ILL, WELL])
+def test_a_redirect_is_no_answer(
+    web: Web, database: str, connection: psycopg.Connection[Any], leads_to: Say
+) -> None:
+    """What it leads to says whether the endpoint is well, also of a call that tries it."""
+    moved = Say(status=302, headers={"Location": "/moved"})
+    web.route = lambda call: answers[call.path]
+    answers = {"/things": moved, "/moved": ILL}
+    with asking(database, web.url, RULES) as ask:
+        shut(ask)
+        answers["/moved"] = leads_to
+    passes(connection, 600)
+    with asking(database, web.url, RULES) as run:
+        web.calls.clear()
+        assert run().startswith("well" if leads_to is WELL else SHUT)
+        assert [call.path for call in web.calls] == ["/things", "/moved"]
+    found = known(connection, "shop", "main").circuits["GET /things"]
+    assert found.cool_s == (0 if leads_to is WELL else 1200)
+
+
 def test_processes_ask_an_endpoint_that_is_shut_only_to_try_it(
     web: Web, database: str, connection: psycopg.Connection[Any]
 ) -> None:
@@ -331,6 +351,7 @@ LATER, STOP = RetryLater("x"), StopStream("x")
     [
         (Exchange("", error=LATER), False),  # no network, no answer
         (Exchange("", 200, error=LATER), False),  # cut
+        (Exchange("", 206, error=LATER), False),  # a range of a list, cut
         (Exchange("", 500, error=LATER), False),
         (Exchange("", 503, error=STOP), False),  # a header says that it is no use to try again
         (Exchange("", 408, error=LATER), False),
@@ -341,6 +362,7 @@ LATER, STOP = RetryLater("x"), StopStream("x")
         (Exchange("", 404, error=STOP), True),
         (Exchange("", 401, error=StopConnection("x")), True),
         (Exchange("", 200, body=b"{}", error=LATER), True),  # GraphQL: throttled, or an error
+        (Exchange("", 206, body=b"{}", error=LATER), True),
         (Exchange("", 200, error=STOP), True),
         (Exchange("", error=STOP), None),  # what we cannot even send
         (Exchange("", error=StopConnection("x")), None),  # the login was refused

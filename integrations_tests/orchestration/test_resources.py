@@ -1,5 +1,7 @@
 """What a run's resources give to the layers below."""
 
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -7,9 +9,11 @@ import pytest
 
 from integrations.errors import CircuitOpen, RetryLater
 from integrations.orchestration.resources import ConnectionResource
+from integrations.storage.circuits import Circuit, Circuits
 from integrations.transport import Ask
+from integrations.transport.one_request import Detail
 from integrations.transport.rest_request import RestRequest
-from integrations_tests.transport.conftest import Say, Web, web
+from integrations_tests.transport.conftest import Call, Say, Web, web
 
 __all__ = ["web"]
 
@@ -57,3 +61,31 @@ def test_a_pull_ends_with_the_breaker(web: Web, connection: psycopg.Connection[A
             list(session.pages(LIST, ask=Ask()))
         assert (len(web.calls), len(waits)) == (calls, max(calls - 1, 0))
         assert sum(waits) <= 3
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_pull_waits_for_its_own_call_that_tries(
+    web: Web, connection: psycopg.Connection[Any], well: bool
+) -> None:
+    """Its others were begun ahead: they go on where that is answered, and are not made where it is
+    not."""
+    details: list[str] = []
+
+    def answer(call: Call) -> Say:
+        if call.path == "/things":
+            return Say([{"id": number} for number in range(9)])
+        details.append(call.path)
+        return Say({"id": 1}) if well else BUSY
+
+    web.route = answer
+    cooled = Circuit(until=datetime(2026, 1, 1, tzinfo=UTC), cool_s=60, why="it was down")
+    with closing(Circuits(connection, "shop", "main")) as circuits:
+        circuits.change("GET /things/{key}", lambda *_: cooled)
+    request = LIST.model_copy(update={"detail": Detail(path="/things/{key}")})
+    with resource(web).session(connection) as session:
+        if well:
+            assert [len(page.records) for page in session.pages(request, ask=Ask())] == [9]
+        else:
+            with pytest.raises(CircuitOpen, match="left alone until"):
+                list(session.pages(request, ask=Ask()))
+    assert len(details) == (9 if well else 1)

@@ -67,6 +67,23 @@ def test_a_connection_that_the_server_ended_is_made_anew(
         assert circuits.known().circuits == {}
 
 
+def test_its_patience_stays_its_own(connection: psycopg.Connection[Any]) -> None:
+    """What is set for the session outlives us behind a connection pooler: a load that has the server
+    process next would be cut off. Each statement is waited for for two seconds all the same."""
+    with closing(Circuits(connection, "shop", "main")) as circuits:
+        circuits.known()
+        circuits.change("GET /things", lambda *_: WHOLE)
+        assert circuits._own is not None
+        said = circuits._own.execute("SHOW statement_timeout").fetchone()
+        assert said == connection.execute("SHOW statement_timeout").fetchone()
+        connection.execute("LOCK TABLE integrations.circuits")
+        for ask in (circuits.known, lambda: circuits.change("GET /things", lambda *_: WHOLE)):
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                ask()
+        connection.rollback()
+        assert circuits.known().circuits == {"GET /things": WHOLE}
+
+
 def test_a_person_opens_them(connection: psycopg.Connection[Any]) -> None:
     """Those of one connection, with all that was counted; told are those that were shut."""
     for name in ("main", "other"):
