@@ -259,6 +259,27 @@ def test_nothing_is_asked_before_it_is_wanted(web: Web, time_: Time) -> None:
         assert session.requests <= 3
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_pull_begins_with_its_first_parents(status: int, web: Web, time_: Time) -> None:
+    """Not with the first list: whoever became a parent in between is not among them."""
+    begin, plain = (
+        time_.now,
+        shop({"/buyers/1/orders": Say({"data": [], "has_more": False}, status)}),
+    )
+    busy = {"/buyers/1/orders", "/buyers/2/orders"}
+
+    def answer(call: Call) -> Say:
+        if call.path in busy:
+            busy.remove(call.path)
+            return Say(status=503)
+        return plain(call)
+
+    web.route = answer
+    pages = pull(web, time_, OF_BUYERS, concurrency=1)
+    assert {one.since for one in pages} == {begin}
+    assert max(one.seen_at for one in pages) > begin
+
+
 def test_what_is_filled_in_is_not_looked_at_again(web: Web, time_: Time) -> None:
     """A parent's value may look like a slot, or lead elsewhere in a path; in a parameter it may be
     anything. A window is asked for on both levels, where they have slots for it."""
