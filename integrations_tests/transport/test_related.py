@@ -224,6 +224,42 @@ def test_without_put_the_records_are_as_they_were_sent(web: Web, time_: Time) ->
     ]
 
 
+@pytest.mark.parametrize("own", ["7", {"id": "7"}, None])
+def test_a_record_that_has_the_parents_field_stops_the_pull(
+    own: Any, web: Web, time_: Time
+) -> None:
+    """One of the two would be read, and nobody could say which; within another it is no harm."""
+    web.route = lambda call: (
+        page(1, has_more=False)
+        if call.path == "/buyers"
+        else Say({"data": [{"x": {"buyer": 1}}, {"buyer": own}]})
+    )
+    with pytest.raises(StopStream, match="a record has a field 'buyer' itself"):
+        records(web, time_, OF_BUYERS | {"paging": {"type": "single"}})
+    web.route = lambda call: (
+        page(1, has_more=False) if call.path == "/buyers" else Say({"data": [{"x": {"buyer": 1}}]})
+    )
+    found = records(web, time_, OF_BUYERS | {"paging": {"type": "single"}})
+    assert found == [{"buyer": {"id": "1"}, "x": {"buyer": 1}}]
+
+
+def test_a_parents_field_stays_beside_a_detail(web: Web, time_: Time) -> None:
+    """Which is put over the record; also in one whose detail is not told."""
+    plain = shop()
+    web.route = lambda call: (
+        plain(call)
+        if call.path.startswith("/buyers")
+        else Say({"deep": True}, 404 if call.path == "/orders/2" else 200)
+    )
+    detail = {"path": "/orders/{key}", "put": "merge"}
+    found = records(web, time_, OF_BUYERS | {"detail": detail})
+    assert found[:3] == [
+        {"buyer": {"id": "1"}, "id": 1, "deep": True},
+        {"buyer": {"id": "2"}, "id": 1, "deep": True},
+        "GET /orders/2 answered 404",
+    ]
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_parent_whose_list_is_refused_is_marked(status: int, web: Web, time_: Time) -> None:
     """One record stands for it, the same each time; the others go on."""
@@ -351,6 +387,7 @@ def test_parents_may_have_parents_and_their_records_details(web: Web, time_: Tim
         ({"parent": {"stream": "buyers", "request": BUYERS}}, "one of stream and request"),
         ({"parent": {"request": BUYERS | {"detail": {"path": "/b/{key}"}}}}, "and no detail"),
         ({"detail": {"path": "/orders"}}, "should have {key}"),
+        ({"detail": {"path": "/orders/{key}"}}, "what `parent.put` puts into it: say `put: merge`"),
         ({"detail": {"path": "/o/{key}", "put": "beside"}}, "'replace' or 'merge'"),
     ],
 )
