@@ -21,7 +21,11 @@ def marked(record: bytes, reason: str) -> bytes:
 
 
 def reason_of(record: bytes) -> str:
-    """Why not all of a marked record could be had."""
+    """Why not all of a marked record could be had; also of one that a source has marked so, which
+    may hold anything."""
     text = record[len(MARK) :].decode("utf-8", "replace")
-    reason, _ = json.JSONDecoder().raw_decode(text)
-    return str(reason)
+    try:
+        reason, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return "its own words about that cannot be read"
+    return str(reason).encode("utf-8", "replace").decode()  # it may hold half a surrogate pair

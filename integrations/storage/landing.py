@@ -39,7 +39,8 @@ _PART_BYTES = 64 << 20
 
 
 class Page(Protocol):
-    """What transport hands over: records as buffers, and when the source said them (UTC)."""
+    """What transport hands over: records as buffers, and when the source said them (UTC); `since`
+    is when it was first asked, where that was before its first page."""
 
     @property
     def number(self) -> int: ...
@@ -49,6 +50,8 @@ class Page(Protocol):
     def seen_at(self) -> datetime: ...
     @property
     def size(self) -> int: ...
+    @property
+    def since(self) -> datetime | None: ...
 
 
 class LandingWriter:
@@ -83,7 +86,10 @@ class LandingWriter:
 
     def add(self, page: Page) -> None:
         """Take a page. Its records may be written now or with a later page."""
-        self._said_at = self._said_at or page.seen_at
+        # The first page need not be the one that is said first: see `newest_first`, and first pages
+        # of several lists that are fetched side by side.
+        told = (self._said_at, page.since, page.seen_at)
+        self._said_at = min(one for one in told if one is not None)
         for start in range(0, len(page.records), self._limit):
             records = page.records[start : start + self._limit]
             size = sum(map(len, records))

@@ -56,7 +56,8 @@ class Page:
     `records` are each record's bytes as sent, undecoded; those of a list with the newest first are
     turned round. `seen_at` is the UTC time at which the request that was answered began, by the
     source's clock, and `size` the bytes of the answer's body after decompression. `position` is
-    where a reader stands who has this page and all before it; None: nowhere yet.
+    where a reader stands who has this page and all before it; None: nowhere yet. `since` is when
+    the pull began, where that was with a request for something else; None: with its first page.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Page:
     seen_at: datetime
     size: int
     position: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)

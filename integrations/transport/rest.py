@@ -253,9 +253,10 @@ class RestSession:
     ) -> Generator[Page, None, None]:
         """One parent's list after the other, their pages numbered through; the first pages of as
         many as may be are fetched ahead."""
-        numbers = itertools.count(1)
+        numbers, since = itertools.count(1), None
         above = self._read(parent.above, ask=Ask(window=ask.window), waited=waited, most=1)
         for parents in above:
+            since = since or parents.since or parents.seen_at
             ahead = Ahead[Fetched](most)
             lists: list[Ask | Untold] = []
             for record in parents.records:
@@ -274,10 +275,10 @@ class RestSession:
                     begun = ahead.take()
                     for page in self._listed(request, ask=one, waited=waited, most=1, begun=begun):
                         records = parent.with_parent(page.records, values)
-                        yield replace(page, number=next(numbers), records=records)
+                        yield replace(page, number=next(numbers), records=records, since=since)
                 except Untold as error:
                     record = marked(parent.told(values), error.what)
-                    yield Page(next(numbers), [record], parents.seen_at, 0)
+                    yield Page(next(numbers), [record], parents.seen_at, 0, since=since)
 
     def _listed(
         self,

@@ -110,19 +110,25 @@ class Parent(BaseModel):
     def with_parent(
         self, records: Sequence[bytes | msgspec.Raw], values: Mapping[str, str]
     ) -> Sequence[bytes | msgspec.Raw]:
-        """The records of a parent's list as they are landed."""
+        """The records of a parent's list as they are landed. Raises `StopStream` for one that has
+        such a field itself."""
         if self.put is None:
             return records
-        begin = self.told(values)[:-1]
-        return [_begun(bytes(record), begin) for record in records]
+        begin, name = self.told(values)[:-1], msgspec.json.encode(self.put)
+        return [self._begun(bytes(record), begin, name) for record in records]
 
-
-def _begun(record: bytes, begin: bytes) -> bytes:
-    """An object with more at its beginning; what is no object as it is."""
-    if not record.startswith(b"{"):
-        return record
-    rest = record[1:].lstrip()
-    return begin + (b"" if rest.startswith(b"}") else b",") + rest
+    def _begun(self, record: bytes, begin: bytes, name: bytes) -> bytes:
+        """An object with more at its beginning; what is no object as it is."""
+        if not record.startswith(b"{"):
+            return record
+        # Seldom is there such a word at all; to see where it stands takes its time.
+        if name in record and value_at(readable(record), self.put or "") is not None:
+            raise StopStream(
+                f"a record has a field {self.put!r} itself",
+                todo="Have `parent.put` name another.",
+            )
+        rest = record[1:].lstrip()
+        return begin + (b"" if rest.startswith(b"}") else b",") + rest
 
 
 class RestRequest(BaseModel):
@@ -161,6 +167,11 @@ class RestRequest(BaseModel):
     def _can_work(self) -> Self:
         if (self.parent is not None) != bool(self.parent_slots):
             raise ValueError("a slot {parent.…} and `parent` need each other")
+        if self.parent and self.parent.put and self.detail and self.detail.put == "replace":
+            raise ValueError(
+                "a detail in the place of its record has not what `parent.put` puts into it: say "
+                "`put: merge` of it"
+            )
         readable_one_way(self.slots, self.params)
         if self.method == "POST":
             self._can_be_posted()

@@ -196,6 +196,7 @@ class Page:
     seen_at: datetime
     number: int = 1
     size: int = 100
+    since: datetime | None = None
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from integrations.orchestration.code_location import build
 from integrations.processes import named
 from integrations.sandbox.address import FILE
 from integrations.sandbox.server import running
-from integrations_tests.connector_template.florist import write
+from integrations_tests.connector_template.florist import changed, write
 from integrations_tests.orchestration.conftest import Floor
 
 BUYERS, SHOPS, ORDERS = (
@@ -74,9 +74,11 @@ attributes:
 @dataclass
 class Source:
     """Four buyers with as many shops as their number, and two versions of one order for each, the
-    newest first, one a page; `gone` are paths that it answers with another status."""
+    newest first, one a page; `gone` are paths that it answers with another status, and `busy` those
+    that it answers with 503 the first time. With a `limit` the newest buyers come first."""
 
     gone: dict[str, int] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
     calls: int = 0
 
     async def answer(self, request: Request) -> Response:
@@ -84,8 +86,15 @@ class Source:
         path = request.url.path
         if path in self.gone:
             return Response(status_code=self.gone[path])
+        if path in self.busy:
+            self.busy.remove(path)
+            return Response(status_code=503)
         if path == "/buyers":
-            return JSONResponse([{"number": str(n), "name": f"Buyer {n}"} for n in range(1, 5)])
+            buyers = [{"number": str(n), "name": f"Buyer {n}"} for n in range(1, 5)]
+            if limit := int(request.query_params.get("limit", 0)):
+                before = int(request.query_params.get("before", 5))
+                buyers = buyers[::-1][5 - before :][:limit]
+            return JSONResponse(buyers)
         _, _, buyer, *orders = path.split("/")
         if orders:
             at = int(request.query_params.get("offset", 0))
@@ -128,13 +137,13 @@ class Shop:
 
 
 @contextmanager
-def opened(floor: Floor, folder: Path) -> Iterator[Shop]:
+def opened(floor: Floor, folder: Path, text: str = FILE_TEXT) -> Iterator[Shop]:
     source = Source()
     app = Starlette(routes=[Route("/{path:path}", source.answer)])
     with running(app) as url:
         served = {"florist": {"url": url, "secrets": {"user": "u", "word": "w"}}, **named()}
         (floor.home / FILE).write_text(json.dumps(served))
-        yield Shop(floor, source, build([write(folder, FILE_TEXT)]))
+        yield Shop(floor, source, build([write(folder, text)]))
 
 
 def test_a_detail_that_is_not_told_is_one_refused_record(floor: Floor, tmp_path: Path) -> None:
@@ -178,3 +187,38 @@ def test_a_parent_whose_list_is_not_told_is_one_refused_record(
         assert shop.last(ORDERS) == counted
         shop.run(*keys.trio(ORDERS))
         assert shop.refused() == refused, "it is one entry, however often it is refused"
+
+
+def test_a_complete_reading_in_falling_order_deletes_nobody(floor: Floor, tmp_path: Path) -> None:
+    """Though what its later pages say counts as said before its first one."""
+    text = changed(
+        (
+            "path: /buyers\n          paging: {type: single}",
+            "path: /buyers\n          params: {limit: 2}\n          paging: {type: last_id, "
+            "param: before, id: number, more: null, newest_first: true}",
+        ),
+        text=FILE_TEXT,
+    )
+    with opened(floor, tmp_path / "florist", text) as shop:
+        for _ in range(2):
+            shop.run(*keys.trio(BUYERS), *keys.pair(SHOPS))
+            assert shop.ids(BUYERS) == ["1", "2", "3", "4"]
+            assert "absent_deleted" not in shop.last(BUYERS)
+
+
+def test_a_list_that_is_read_late_deletes_no_other_parents_records(
+    floor: Floor, tmp_path: Path
+) -> None:
+    """The first list is asked for again when those of the others have come already."""
+    orders = "sync: {type: full}\n        request:\n          path: /buyers/{parent.number}/orders"
+    text = changed(
+        (orders, orders.replace("full", "full, deletes: absence")),
+        ("paging: {type: offset, newest_first: true}", "paging: {type: single}"),
+        text=FILE_TEXT,
+    )
+    with opened(floor, tmp_path / "florist", text) as shop:
+        for _ in range(2):
+            shop.source.busy = {"/buyers/1/orders"}
+            shop.run(*keys.trio(ORDERS))
+            assert shop.ids(ORDERS, "order") == ["1/o", "2/o", "3/o", "4/o"]
+            assert "absent_deleted" not in shop.last(ORDERS)

@@ -29,6 +29,7 @@ class Page:
     records: list[bytes | msgspec.Raw] = field(default_factory=list)
     seen_at: datetime = T0
     size: int = 100
+    since: datetime | None = None
 
 
 @pytest.fixture
@@ -82,6 +83,15 @@ def test_empty_landing(zone: LandingZone) -> None:
     manifest = land(zone, [Page(1)])
     assert zone.newest(STREAM, window=DAY) == manifest
     assert records(zone, manifest) == []
+
+
+def test_it_began_with_what_was_said_first(zone: LandingZone) -> None:
+    """Whichever page brings that; and with what was asked before any page."""
+    second = timedelta(seconds=1)
+    pages = [Page(at + 1, [b"1"], seen_at=T0 - at * second) for at in range(3)]
+    assert land(zone, pages).said_at == T0 - 2 * second
+    assert land(zone, [Page(1, since=T0 - second), Page(2)]).said_at == T0 - second
+    assert land(zone, []).said_at is None
 
 
 def test_newest_is_the_one_that_began_last(zone: LandingZone) -> None:

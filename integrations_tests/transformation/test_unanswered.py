@@ -61,6 +61,25 @@ def test_it_is_refused_for_that_alone(record: bytes, key: str | None) -> None:
     assert done.received == 3
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b' "x"', "its own words about that cannot be read"),
+        (b"1" * 5_000, "its own words about that cannot be read"),
+        (b"[" * 5_000 + b"]" * 5_000, "its own words about that cannot be read"),
+        (rb'"a\ud83d"', "a?"),
+        (b"null", "None"),
+    ],
+)
+@pytest.mark.parametrize("mapping", [{}, {"each": "lines", "key": ["id", "item.n"]}])
+def test_a_source_that_writes_so_is_refused(
+    said: bytes, reason: str, mapping: dict[str, Any]
+) -> None:
+    """Whatever it writes: one record stops no stream."""
+    done = ran(MARK + said + b',"id":"7"}', **mapping)
+    assert done.refused["reason"].to_pylist() == [reason]
+
+
 def test_a_deleted_record_needs_no_more() -> None:
     """It is not there to be asked for, and says so itself."""
     done = ran(marked(b'{"id":"7","gone":true}', WHY), deleted="gone")

@@ -224,6 +224,42 @@ def test_without_put_the_records_are_as_they_were_sent(web: Web, time_: Time) ->
     ]
 
 
+@pytest.mark.parametrize("own", ["7", {"id": "7"}, None])
+def test_a_record_that_has_the_parents_field_stops_the_pull(
+    own: Any, web: Web, time_: Time
+) -> None:
+    """One of the two would be read, and nobody could say which; within another it is no harm."""
+    web.route = lambda call: (
+        page(1, has_more=False)
+        if call.path == "/buyers"
+        else Say({"data": [{"x": {"buyer": 1}}, {"buyer": own}]})
+    )
+    with pytest.raises(StopStream, match="a record has a field 'buyer' itself"):
+        records(web, time_, OF_BUYERS | {"paging": {"type": "single"}})
+    web.route = lambda call: (
+        page(1, has_more=False) if call.path == "/buyers" else Say({"data": [{"x": {"buyer": 1}}]})
+    )
+    found = records(web, time_, OF_BUYERS | {"paging": {"type": "single"}})
+    assert found == [{"buyer": {"id": "1"}, "x": {"buyer": 1}}]
+
+
+def test_a_parents_field_stays_beside_a_detail(web: Web, time_: Time) -> None:
+    """Which is put over the record; also in one whose detail is not told."""
+    plain = shop()
+    web.route = lambda call: (
+        plain(call)
+        if call.path.startswith("/buyers")
+        else Say({"deep": True}, 404 if call.path == "/orders/2" else 200)
+    )
+    detail = {"path": "/orders/{key}", "put": "merge"}
+    found = records(web, time_, OF_BUYERS | {"detail": detail})
+    assert found[:3] == [
+        {"buyer": {"id": "1"}, "id": 1, "deep": True},
+        {"buyer": {"id": "2"}, "id": 1, "deep": True},
+        "GET /orders/2 answered 404",
+    ]
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_parent_whose_list_is_refused_is_marked(status: int, web: Web, time_: Time) -> None:
     """One record stands for it, the same each time; the others go on."""
@@ -257,6 +293,27 @@ def test_nothing_is_asked_before_it_is_wanted(web: Web, time_: Time) -> None:
         assert len(list(islice(pages, 1))) == 1
         pages.close()
         assert session.requests <= 3
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_pull_begins_with_its_first_parents(status: int, web: Web, time_: Time) -> None:
+    """Not with the first list: whoever became a parent in between is not among them."""
+    begin, plain = (
+        time_.now,
+        shop({"/buyers/1/orders": Say({"data": [], "has_more": False}, status)}),
+    )
+    busy = {"/buyers/1/orders", "/buyers/2/orders"}
+
+    def answer(call: Call) -> Say:
+        if call.path in busy:
+            busy.remove(call.path)
+            return Say(status=503)
+        return plain(call)
+
+    web.route = answer
+    pages = pull(web, time_, OF_BUYERS, concurrency=1)
+    assert {one.since for one in pages} == {begin}
+    assert max(one.seen_at for one in pages) > begin
 
 
 def test_what_is_filled_in_is_not_looked_at_again(web: Web, time_: Time) -> None:
@@ -330,6 +387,7 @@ def test_parents_may_have_parents_and_their_records_details(web: Web, time_: Tim
         ({"parent": {"stream": "buyers", "request": BUYERS}}, "one of stream and request"),
         ({"parent": {"request": BUYERS | {"detail": {"path": "/b/{key}"}}}}, "and no detail"),
         ({"detail": {"path": "/orders"}}, "should have {key}"),
+        ({"detail": {"path": "/orders/{key}"}}, "what `parent.put` puts into it: say `put: merge`"),
         ({"detail": {"path": "/o/{key}", "put": "beside"}}, "'replace' or 'merge'"),
     ],
 )
