@@ -336,7 +336,7 @@ def test_what_is_filled_in_is_not_looked_at_again(web: Web, time_: Time) -> None
     found = records(web, time_, request, ask=Ask(window=window))
     good = [key for key in keys if key != ".."]
     assert found[2] == "'..' is no key that a record can be fetched by"
-    assert [one["by"]["k.id"] for at, one in enumerate(found) if at != 2] == good
+    assert [one["by"]["k"]["id"] for at, one in enumerate(found) if at != 2] == good
     assert web.calls[0].params == {"from": "2026-01-01T00:00:00Z"}
     asked = sorted(web.calls[1:], key=lambda call: good.index(call.params["buyer"]))
     assert [call.target.partition("?")[0] for call in asked] == [
@@ -383,6 +383,7 @@ def test_parents_may_have_parents_and_their_records_details(web: Web, time_: Tim
         ({"path": "/orders"}, "need each other"),
         ({"path": "/buyers/{parent}/orders"}, "'{parent}' is no slot here"),
         ({"path": "/buyers/{parent.}/orders"}, "'{parent.}' is no slot here"),
+        ({"path": "/{parent.id}/{parent.id.no}"}, "id of the parent is a value and a place"),
         ({"parent": {}}, "one of stream and request"),
         ({"parent": {"stream": "buyers", "request": BUYERS}}, "one of stream and request"),
         ({"parent": {"request": BUYERS | {"detail": {"path": "/b/{key}"}}}}, "and no detail"),
