@@ -80,6 +80,33 @@ def test_each_record_is_its_detail(concurrency: int, web: Web, time_: Time) -> N
     )  # fmt: skip
 
 
+def test_a_long_page_comes_in_parts(web: Web, time_: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody keeps the details of a whole list: each record once, each byte counted once,
+    and the position with the last part, for it is that of all."""
+    monkeypatch.setattr("integrations.transport.rest._DETAILS", 3)
+    web.route = lambda call: (
+        page(*range(7))
+        if call.path == "/orders"
+        else Say({"order": {"id": number(call)}}, 404 if number(call) == 4 else 200)
+    )
+    request = RestRequest.model_validate(DETAILED | {"paging": {"type": "single"}})
+    with opened(web, time_, concurrency=1) as session:
+        pages = session.pages(request, ask=Ask(), position="id")
+        first = next(pages)
+        assert (len(first.records), session.requests) == (3, 1 + 3)
+        found = [first, *pages]
+    assert [(one.number, len(one.records), one.position) for one in found] == [
+        (1, 3, None),
+        (2, 3, None),
+        (3, 1, "6"),
+    ]
+    assert sum(one.size for one in found) == len(page(*range(7)).content) + sum(
+        len(Say({"order": {"id": id_}}).content) for id_ in range(7) if id_ != 4
+    )
+    web.route = lambda call: page()
+    assert [len(one.records) for one in pull(web, time_, request.model_dump())] == [0]
+
+
 def test_a_detail_is_put_over_the_record(web: Web, time_: Time) -> None:
     """Field by field, each as it was sent, half a surrogate too."""
     web.route = lambda call: (
