@@ -66,14 +66,19 @@ class Call:
         """What a POST sends; None for a GET."""
         if self.method == "GET":
             return None
-        whole: dict[str, Any] = {}
-        for name, value in self.params.items():
-            *places, last = name.split(".")
-            level = whole
-            for place in places:
-                level = level.setdefault(place, {})
-            level[last] = value
-        return msgspec.json.encode(whole)
+        return msgspec.json.encode(nested(self.params))
+
+
+def nested(values: Mapping[str, object]) -> dict[str, object]:
+    """An object of values by their places in it: keys joined by dots."""
+    whole: dict[str, Any] = {}
+    for name, value in values.items():
+        *places, last = name.split(".")
+        level = whole
+        for place in places:
+            level = level.setdefault(place, {})
+        level[last] = value
+    return whole
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import itertools
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -44,6 +44,8 @@ Fetched = tuple[Page, Answer]
 _log = logging.getLogger(__name__)
 _BEFORE = timedelta(microseconds=1)
 """The least by which two times differ that are kept."""
+_DETAILS = 1_000
+"""Details that are kept in memory: a page of the list may hold many more records."""
 
 _SIGNING = frozenset({"authorization", "proxy-authorization", "cookie"})
 
@@ -222,21 +224,29 @@ class RestSession:
             pages = self._of_parents(request, parent, ask=ask, waited=waited, most=most)
         else:
             pages = self._listed(request, ask=ask, waited=waited, most=most, position=position)
+        if detail is None:
+            yield from pages
+            return
+        numbers = itertools.count(1)
         for page in pages:
-            yield page if detail is None else self._detailed(page, detail, waited=waited)
+            for part in self._detailed(page, detail, waited=waited):
+                yield replace(part, number=next(numbers))
 
-    def _detailed(self, page: Page, detail: Detail, *, waited: Waited) -> Page:
-        """The page with each record whole, in their order."""
+    def _detailed(self, page: Page, detail: Detail, *, waited: Waited) -> Iterator[Page]:
+        """The page with each record whole, in their order, in parts if it is long."""
         ahead = Ahead[tuple[bytes, int]](self._concurrency)
         for record in page.records:
             ahead.put(partial(self._told, detail, bytes(record)))
         records, size = list[bytes](), page.size
         for _ in page.records:
+            if len(records) == _DETAILS:
+                yield replace(page, records=records, size=size, position=None)
+                records, size = [], 0
             ahead.start()
             whole, more = self._retried(ahead.take(), waited=waited)
             records.append(whole)
             size += more
-        return replace(page, records=records, size=size)
+        yield replace(page, records=records, size=size)
 
     def _told(self, detail: Detail, record: bytes) -> tuple[bytes, int]:
         """A listed record with its detail, and the bytes that were answered for it."""

@@ -24,7 +24,7 @@ from integrations.transport.body import (
 )
 from integrations.transport.counted import Offset, PageNumber
 from integrations.transport.faults import UNTOLD_LIST, Missing, Untold
-from integrations.transport.http import Call, Method, Reply
+from integrations.transport.http import Call, Method, Reply, nested
 from integrations.transport.listing import (
     Split,
     WindowFormat,
@@ -71,7 +71,7 @@ class Parent(BaseModel):
     without its details, or a `request` of its own.
 
     A slot `{parent.id}` takes the value at `id` of the parent's record. With `put` each record gets
-    what its slots were filled with under that name: `{"id": "7"}`.
+    what its slots were filled with under that name, in the same places: `{"id": "7"}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,8 +104,8 @@ class Parent(BaseModel):
 
     def told(self, values: Mapping[str, str]) -> bytes:
         """A record of what the slots were filled with, by the places of the values."""
-        name, places = self.put or "parent", {slot[len("{parent.") : -1]: slot for slot in values}
-        return msgspec.json.encode({name: {place: values[slot] for place, slot in places.items()}})
+        told = nested({slot[len("{parent.") : -1]: value for slot, value in values.items()})
+        return msgspec.json.encode({self.put or "parent": told})
 
     def with_parent(
         self, records: Sequence[bytes | msgspec.Raw], values: Mapping[str, str]
@@ -167,6 +167,8 @@ class RestRequest(BaseModel):
     def _can_work(self) -> Self:
         if (self.parent is not None) != bool(self.parent_slots):
             raise ValueError("a slot {parent.…} and `parent` need each other")
+        if crossed := _crossed(self.parent_slots.values()):
+            raise ValueError(f"{crossed} of the parent is a value and a place of others")
         if self.parent and self.parent.put and self.detail and self.detail.put == "replace":
             raise ValueError(
                 "a detail in the place of its record has not what `parent.put` puts into it: say "

@@ -80,6 +80,33 @@ def test_each_record_is_its_detail(concurrency: int, web: Web, time_: Time) -> N
     )  # fmt: skip
 
 
+def test_a_long_page_comes_in_parts(web: Web, time_: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody keeps the details of a whole list: each record once, each byte counted once,
+    and the position with the last part, for it is that of all."""
+    monkeypatch.setattr("integrations.transport.rest._DETAILS", 3)
+    web.route = lambda call: (
+        page(*range(7))
+        if call.path == "/orders"
+        else Say({"order": {"id": number(call)}}, 404 if number(call) == 4 else 200)
+    )
+    request = RestRequest.model_validate(DETAILED | {"paging": {"type": "single"}})
+    with opened(web, time_, concurrency=1) as session:
+        pages = session.pages(request, ask=Ask(), position="id")
+        first = next(pages)
+        assert (len(first.records), session.requests) == (3, 1 + 3)
+        found = [first, *pages]
+    assert [(one.number, len(one.records), one.position) for one in found] == [
+        (1, 3, None),
+        (2, 3, None),
+        (3, 1, "6"),
+    ]
+    assert sum(one.size for one in found) == len(page(*range(7)).content) + sum(
+        len(Say({"order": {"id": id_}}).content) for id_ in range(7) if id_ != 4
+    )
+    web.route = lambda call: page()
+    assert [len(one.records) for one in pull(web, time_, request.model_dump())] == [0]
+
+
 def test_a_detail_is_put_over_the_record(web: Web, time_: Time) -> None:
     """Field by field, each as it was sent, half a surrogate too."""
     web.route = lambda call: (
@@ -336,7 +363,7 @@ def test_what_is_filled_in_is_not_looked_at_again(web: Web, time_: Time) -> None
     found = records(web, time_, request, ask=Ask(window=window))
     good = [key for key in keys if key != ".."]
     assert found[2] == "'..' is no key that a record can be fetched by"
-    assert [one["by"]["k.id"] for at, one in enumerate(found) if at != 2] == good
+    assert [one["by"]["k"]["id"] for at, one in enumerate(found) if at != 2] == good
     assert web.calls[0].params == {"from": "2026-01-01T00:00:00Z"}
     asked = sorted(web.calls[1:], key=lambda call: good.index(call.params["buyer"]))
     assert [call.target.partition("?")[0] for call in asked] == [
@@ -383,6 +410,7 @@ def test_parents_may_have_parents_and_their_records_details(web: Web, time_: Tim
         ({"path": "/orders"}, "need each other"),
         ({"path": "/buyers/{parent}/orders"}, "'{parent}' is no slot here"),
         ({"path": "/buyers/{parent.}/orders"}, "'{parent.}' is no slot here"),
+        ({"path": "/{parent.id}/{parent.id.no}"}, "id of the parent is a value and a place"),
         ({"parent": {}}, "one of stream and request"),
         ({"parent": {"stream": "buyers", "request": BUYERS}}, "one of stream and request"),
         ({"parent": {"request": BUYERS | {"detail": {"path": "/b/{key}"}}}}, "and no detail"),
