@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from integrations.settings import MARKER, Settings
@@ -33,6 +34,10 @@ from integrations_tests.needs import (  # noqa: F401  # pytest finds its hooks i
 # SIGINT: no child of a test would then end when it is told to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that is busy makes no test wrong: examples have no deadline.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 OWN_SERVER = os.environ.get("INTEGRATIONS_DATABASE_URL", "")
 

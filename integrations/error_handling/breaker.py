@@ -24,9 +24,9 @@ class Breaker(BaseModel):
     It cools down for `cool_s`; then one call of all processes tries it. If that fails too it cools
     down twice as long, up to `cool_most_s`.
 
-    The defaults leave the one retry its first seven tries, a minute or two: a source that restarts
-    is waited for. `lasting_s` is for the many calls that fail together in one second without a
-    network.
+    The defaults leave the one retry its first seven tries, which take a minute on average and by
+    `lasting_s` never less than a half: a source that restarts is waited for, and the many calls
+    that fail together in one second without a network shut nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

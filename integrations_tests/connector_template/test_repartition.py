@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.connector_template import loading
@@ -307,7 +307,7 @@ OLD = st.lists(
 
 
 @given(old=OLD, from_=st.sampled_from([1, 24]), to=st.sampled_from([1, 24]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@settings(max_examples=150)
 def test_every_minute_of_a_proven_window_was_loaded(
     old: list[tuple[int, int, str | None]], from_: int, to: int
 ) -> None:

@@ -61,7 +61,6 @@ ORDERS = pytest.mark.parametrize(
 )
 TRIES = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )

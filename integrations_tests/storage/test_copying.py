@@ -54,9 +54,7 @@ def stored(connection: Connection, table: pa.Table) -> list[dict[str, Any]]:
         return cursor.fetchall()
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_every_value_arrives_as_it_is(target: Connection, rows: list[dict[str, Any]]) -> None:
     """To the last digit and byte, and null apart from what is empty."""

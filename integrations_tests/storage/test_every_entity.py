@@ -88,7 +88,7 @@ def test_rows_come_back_as_they_were(name: str, connection: Connection) -> None:
     schema = pa.schema([(one.name, one.type) for one in entity.columns()])
 
     @settings(
-        max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), database=None,
+        max_examples=3, suppress_health_check=list(HealthCheck), database=None,
         phases=[Phase.generate],  # a load a guess is too dear for finding the smallest
     )  # fmt: skip
     @given(rows(entity))

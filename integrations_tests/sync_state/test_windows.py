@@ -29,7 +29,7 @@ edges = st.tuples(st.integers(1, 20 * 24), st.integers(-1, 1)).map(
 )
 moments = st.one_of(anywhere, edges).map(lambda since: EPOCH + since)
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 def cut(cadence: Cadence, start: datetime, now: datetime) -> list[Window]:

@@ -315,7 +315,7 @@ def _expected(exact: list[Decimal]) -> list[Any]:
 
 
 @given(sums, digits, modes)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_quotient_is_rounded_from_what_it_is(sums: Any, places: int, mode: Any) -> None:
     """In every mode, whatever the digits: as whole numbers say it, never as a cut quotient would."""
     values = pa.array([value for value, _ in sums], MONEY)
@@ -330,7 +330,7 @@ def test_a_quotient_is_rounded_from_what_it_is(sums: Any, places: int, mode: Any
 
 
 @given(sums, digits, modes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_products_sums_and_roundings_are_those_of_the_decimal_module(
     sums: Any, places: int, mode: Any
 ) -> None:
@@ -359,7 +359,7 @@ def test_products_sums_and_roundings_are_those_of_the_decimal_module(
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=8), st.integers(-9, 2**40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whole_numbers_never_wrap(values: list[int], by: int) -> None:
     """A result of more than 64 bits is refused."""
     given_ = pa.array(values, INT)

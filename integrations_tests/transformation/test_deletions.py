@@ -209,7 +209,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(RECORDS, st.data())
 def test_every_record_is_a_row_or_a_refusal_and_deletions_are_bare(
     records: list[dict[str, Any]], data: st.DataObject

@@ -403,7 +403,7 @@ SENT = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(SENT | st.binary(max_size=8), max_size=6), st.booleans(), st.booleans())
 @example([event({"id": "a", "object": "charge"})], False, True)
 def test_no_event_is_lost_or_changed(sent: list[bytes], whole: bool, hints: bool) -> None:

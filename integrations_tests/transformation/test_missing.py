@@ -89,7 +89,7 @@ def either(*, a: pa.Array, b: pa.Array) -> pa.Array:
     return pc.coalesce(a, b)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(RECORDS, max_size=12))
 def test_records_of_any_shape(records: list[dict[str, Any]]) -> None:
     """Several columns at once, among records that have all of it, some, or nothing; a column made

@@ -20,7 +20,7 @@ DECIMALS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(AMOUNTS)
 def test_minor_units_come_back_without_drift(amounts: list[tuple[int, str]]) -> None:
     """Multiplied by the currency's power of ten again, every amount is the integer it was."""
@@ -32,7 +32,7 @@ def test_minor_units_come_back_without_drift(amounts: list[tuple[int, str]]) -> 
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(DECIMALS)
 def test_decimals_come_back_without_drift(values: list[Decimal]) -> None:
     """A decimal of nine places is the same one in the column, as a number and as a string."""

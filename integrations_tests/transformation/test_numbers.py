@@ -252,7 +252,7 @@ def grouped(value: D, sign: str) -> str:
     return f"{value:,.9f}".replace(",", "x").replace(".", ",").replace("x", sign)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(NUMBERS, min_size=1), st.sampled_from([".", " ", "'", "_"]))
 def test_what_was_written_is_read(values: list[D], sign: str) -> None:
     """Written with commas and groups and read again, a decimal is the one it was."""
@@ -261,14 +261,14 @@ def test_what_was_written_is_read(values: list[D], sign: str) -> None:
     check("money", EXACT, [(f"{value:f}", value) for value in values])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_a_float_is_the_one_that_was_written(values: list[float]) -> None:
     """Its shortest text leads back to it."""
     check("real", FLOATING, [(repr(value), value) for value in values])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=8) | st.text("0123456789.,-+eE_ \u0661", max_size=8))
 def test_no_text_is_silently_another_number(text: str) -> None:
     """Whatever is taken is what Python says of the same text, or nothing is."""

@@ -160,7 +160,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RECORDS)
 def test_any_json_is_read_or_refused(records: list[object]) -> None:
     """No record is lost, none is read twice, and nothing raises."""
@@ -171,7 +171,7 @@ def test_any_json_is_read_or_refused(records: list[object]) -> None:
     assert {len(c) for c in parsed.columns.values()} == {len(rows)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=12) | st.just(GOOD), max_size=8))
 def test_any_bytes_are_read_or_refused(records: list[bytes]) -> None:
     """Even what is no JSON at all."""
@@ -181,7 +181,7 @@ def test_any_bytes_are_read_or_refused(records: list[bytes]) -> None:
     assert len(parsed.rows) + len(parsed.unread) == len(records)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(RECORDS, min_size=2, max_size=4))
 def test_what_a_parser_has_read_before_changes_no_answer(batches: list[list[object]]) -> None:
     """It remembers where records were wrong, to be faster: one that remembers nothing agrees."""

@@ -517,7 +517,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(VALUES, min_size=1, max_size=8))
 def test_json_comes_back(values: list[Any]) -> None:
     """What was written is what is read, alone and within text."""
@@ -526,7 +526,7 @@ def test_json_comes_back(values: list[Any]) -> None:
     check("json", [TEXT, {"type": "json"}], [(t, t) for t in told])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text('{}[]",:\\ 01eE-+.atrufnlsNI\n\u0000', max_size=10) | st.text(max_size=6))
 def test_no_text_is_taken_for_json(text: str) -> None:
     """What is taken is what Python takes, and nothing more."""
@@ -537,7 +537,7 @@ def test_no_text_is_taken_for_json(text: str) -> None:
         assert found.startswith("text: `v` ")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=20))
 def test_bytes_come_back(values: list[bytes]) -> None:
     """Of any length, beside each other."""
@@ -550,7 +550,7 @@ def test_bytes_come_back(values: list[bytes]) -> None:
     check("raw", {"type": "bytes", "from": "v", "encoding": "hex"}, [(v.hex(), v) for v in values])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(-(10**17), 10**17), min_size=1, max_size=20))
 def test_lengths_come_back(nanos: list[int]) -> None:
     """A number of nanoseconds in each form."""

@@ -374,7 +374,7 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.lists(
         st.tuples(
@@ -395,7 +395,7 @@ def test_a_moment_that_was_written_is_read(values: list[tuple[datetime, Any]]) -
     check("moment", rule, [(t, m.astimezone(UTC)) for t, m in zip(told, moments, strict=True)])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(MOMENTS, min_size=1))
 def test_an_epoch_that_was_counted_is_read(moments: list[datetime]) -> None:
     """In seconds, milliseconds and microseconds; and its day as an ISO day."""
@@ -407,7 +407,7 @@ def test_an_epoch_that_was_counted_is_read(moments: list[datetime]) -> None:
     check("day", "v", [(m.date().isoformat(), m.date()) for m in moments])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=12) | st.text("0123456789-:TZ+. ", max_size=25))
 def test_no_text_is_silently_another_moment(text: str) -> None:
     """Whatever is taken is what Python says of the same text, or nothing is."""

@@ -274,7 +274,7 @@ def test_days_of_moments() -> None:
     check("day", west, [("0001-01-01T00:00:00Z", No("lies outside"))])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.lists(
         st.datetimes(datetime.fromisoformat("0001-01-03"), datetime.fromisoformat("9999-12-29"))

@@ -191,7 +191,7 @@ def test_a_numeric_id_is_answered_with_how_to_write_it() -> None:
     assert rows["source_id"].to_pylist() == ["7"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(*[st.text("a/%2F", min_size=1, max_size=4)] * 2), unique=True, min_size=1)
 )
@@ -294,7 +294,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RECORDS)
 def test_every_record_is_a_row_or_a_refusal(records: list[dict[str, Any]]) -> None:
     """Whatever the values, and what is refused does not depend on the neighbours."""

@@ -182,7 +182,7 @@ PAIRS = [("kg", "g"), ("m", "mm"), ("lb", "g"), ("inch", "cm"), ("hour", "s"), (
 
 
 @given(st.lists(st.decimals(-(10**15), 10**15, places=3), min_size=1), st.sampled_from(PAIRS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_there_and_back_is_the_same(values: list[Decimal], pair: tuple[str, str]) -> None:
     """A measure that becomes another unit's and returns has lost nothing."""
     column_, (unit, other) = pa.array(values, MONEY), pair

@@ -262,7 +262,6 @@ def session(web: Web, time_: Time) -> Iterator[RestSession]:
 
 
 @settings(
-    deadline=None,
     max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
