@@ -24,7 +24,7 @@ SAMPLE: list[tuple[str, Kind]] = [
     ("a record swallowed", "cursor"),
     ("an end before the end", "full"),
     ("a redirect to another host", "feed"),
-    ("a record swallowed", "pages_total"),
+    ("a record swallowed", "range"),
     ("a page skipped", "relay"),
 ]
 """Each class of fault and each kind of stream; of the shapes of paging, which `test_shapes` reads in
