@@ -65,10 +65,13 @@ def test_offsets_lose_nothing_where_the_server_gives_less(serve: Serve, size: in
     assert [one["seq"] for one in records] == SEQS
 
 
-def test_an_error_beside_data_stops_the_stream(serve: Serve) -> None:
+def test_an_error_beside_data_marks_its_record(serve: Serve) -> None:
     """A null that an error has left is no value: the record would be emptied in silence."""
-    with pytest.raises(StopStream, match="answered 200 with an error: the till is closed"):
-        read(serve("strawberry"), orders("total"))
+    records, _ = read(serve("strawberry"), orders("total"))
+    told = {one["seq"]: one.get("integrations.unanswered") for one in records}
+    (marked,) = (seq for seq, words in told.items() if words is not None)
+    assert (list(told), marked) == (SEQS, ORDERS)
+    assert "answered 200 with an error: the till is closed (at orders.edges." in told[marked]
 
 
 def test_an_error_that_says_to_wait_is_waited_for(serve: Serve) -> None:
