@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "php": ("php",)}
 """By its name here, the commands under which a tool is installed."""
 REQUIRED = os.environ.get("INTEGRATIONS_TESTS_REQUIRE_TOOLS") == "1"
 _MISSING = "needs {name}, which is not installed"

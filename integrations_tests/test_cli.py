@@ -113,6 +113,7 @@ def test_the_demo_loads_every_stream_once(demo: list[dict[str, Any]]) -> None:
     assert list(loaded(demo, "sendcloud")) == [
         "parcel_statuses", "shipments", "parcels", "returns", "return_events"
     ]  # fmt: skip
+    assert list(loaded(demo, "florecom_vmp")) == ["supply_lines", "clock_transactions"]
     assert list(loaded(demo, "shiphero")) == ["orders", "order_lines", "shipments", "returns"]
     for line in demo:
         assert list(line) == COLUMNS
@@ -122,7 +123,7 @@ def test_the_demo_loads_every_stream_once(demo: list[dict[str, Any]]) -> None:
         assert sum(line[fate] for fate in fates) == line["received"]
         assert line["received"] == line["records"] or line["stream"] in TAKEN_APART
     refused = {line["connector"] for line in demo if line["quarantined"]}
-    assert refused == {"sendcloud", "shiphero", "stripe"}, (
+    assert refused == {"florecom_vmp", "sendcloud", "shiphero", "stripe"}, (
         "each twin holds records that cannot pass"
     )
 

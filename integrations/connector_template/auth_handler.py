@@ -5,6 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from integrations.auth.password_token import PasswordToken
+from integrations.auth.soap import SoapLogin
 from integrations.auth.static import ApiKey, Basic, NoAuth
 
-AuthHandler = Annotated[ApiKey | Basic | PasswordToken | NoAuth, Field(discriminator="type")]
+AuthHandler = Annotated[
+    ApiKey | Basic | PasswordToken | SoapLogin | NoAuth, Field(discriminator="type")
+]

@@ -17,6 +17,7 @@ from integrations.storage.history import Line, Row
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.loader import Said
 from integrations.storage.manifest import Manifest
+from integrations.storage.merge import DELETE
 from integrations.storage.quarantine import REFUSED, QuarantinedRecord
 from integrations.storage.rehearsal import Act, Rehearsal
 from integrations.sync_state.windows import FullSync
@@ -126,7 +127,7 @@ class Fates:
         pull: Manifest | None = None,
         anew: bool = False,
     ) -> None:
-        complete = pull is not None and self._complete(line)
+        complete = pull is not None and self._complete(line, pull)
         if not told and not complete and not anew:
             return
         speaking = [one for one in told if one.result is not None]
@@ -159,10 +160,14 @@ class Fates:
             absent.loads.append(Loaded(line=line, fate=ABSENT))
             self.statements.append(absent)
 
-    def _complete(self, line: Line) -> bool:
-        """Whether who is not in the reading was deleted by its load."""
+    def _complete(self, line: Line, pull: Manifest) -> bool:
+        """Whether who is not in the reading was deleted by its load. One that speaks of a part of
+        the rows is believed to have meant this one where its row says so still."""
         sync = self._stream.stream.sync
         absence = isinstance(sync, FullSync) and sync.deletes == "absence"
+        if isinstance(sync, FullSync) and sync.among is not None:
+            row = self._row or {}
+            absence = row.get("_rank") == DELETE and row.get("_deleted_at") == pull.said_at
         done = line.status in ("ok", "warn") and line.error is None
         return absence and done and line.cause != "replay"
 

@@ -26,7 +26,7 @@ from integrations.storage import ledger, positions
 from integrations.storage.children import Parent
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry, Status
-from integrations.storage.loader import Load, Said
+from integrations.storage.loader import BRAKE_SHARE, Load, Said
 from integrations.storage.manifest import Manifest
 from integrations.storage.positions import Pin
 from integrations.storage.tables import ensure_leaf
@@ -350,6 +350,8 @@ def said_by(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
     return Said(
         at=manifest.said_at,
         complete=complete,
+        among=sync.among if isinstance(sync, FullSync) else None,
+        brake=sync.brake if isinstance(sync, FullSync) else BRAKE_SHARE,
         generation=manifest.generation,
         cursor=manifest.cursor,
     )

@@ -77,6 +77,7 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: 
         transport=part(values, "sync_handler", "transport").get("type"),
     )
     yield from feed_mistakes(feeds, streams)
+    yield from _soap(values, feeds)
     yield from quota_mistakes(part(values, "sync_handler", "transport"), streams, feeds)
     yield from _secrets(values)
 
@@ -143,6 +144,15 @@ def _same_names(streams: dict[str, Any], feeds: dict[str, Any]) -> Found:
         if f"{name}{end}" in streams:
             at = ("sync_handler", "streams", f"{name}{end}")
             yield at, f"an asset of stream {name!r} is called `{name}{end}` already"
+
+
+def _soap(values: dict[str, Any], feeds: dict[str, Any]) -> Found:
+    """What goes with SOAP only, and what does not go with it."""
+    soap = part(values, "sync_handler", "transport").get("type") == "soap"
+    if part(values, "auth_handler").get("type") == "soap" and not soap:
+        yield ("auth_handler", "type"), "`auth_handler` of type soap is for the transport soap"
+    if feeds and soap:
+        yield ("event_handler", "feeds"), "a feed is a list over REST, which a SOAP service has not"
 
 
 def _secrets(values: dict[str, Any]) -> Found:

@@ -32,6 +32,8 @@ def _endpoints(readers: Any) -> Iterator[str]:
             yield str(records)
             nested = part(request, "nested")
             yield from (str(part(nested, place).get("connection")) for place in nested)
+        elif "operation" in request:
+            yield str(request["operation"])
         elif path:
             yield f"{request.get('method', 'GET')} {path}"
         if alone := part(reader, "one").get("path"):

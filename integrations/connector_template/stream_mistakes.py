@@ -4,14 +4,21 @@ from typing import Any
 
 from integrations.connector_template.plain_values import Found, part, slots, valid
 from integrations.connector_template.related_mistakes import above, related_mistakes
+from integrations.connector_template.sync_handler import kind_of
 from integrations.transport.graphql_request import GraphqlPaging
 from integrations.transport.paging import Paging
-from integrations.transport.slots import KEY, POSITION, SINCE, SLOTS, WINDOW
+from integrations.transport.slots import KEY, NOW, POSITION, SINCE, SLOTS, WINDOW
 
 BY_CURSOR = (POSITION, SINCE)
 _FILLED = {"window": WINDOW, "cursor": BY_CURSOR, "full": ()}
 """The slots that have a value, by how a stream is read."""
 _READ = {"window": "by windows", "cursor": "by cursor", "full": "in full"}
+_ASKS = {
+    "rest": "a `path`, and no `query` or `operation`",
+    "graphql": "a `query`",
+    "soap": "an `operation`",
+}
+_CALLED = {"graphql": "GraphQL", "soap": "SOAP"}
 _NEEDED = {"window": WINDOW[0], "cursor": POSITION}
 
 
@@ -41,20 +48,24 @@ def stream_mistakes(
 def _kind(stream: Any, transport: Any) -> Found:
     """Whether a request is of its transport's kind."""
     request = part(stream, "request")
-    graphql = transport == "graphql"
-    if request and transport in ("rest", "graphql") and ("query" in request) != graphql:
-        asks = "a `query`" if graphql else "a `path`, and no `query`"
-        yield ("request",), f"a request over the transport {transport} has {asks}"
-    if graphql and part(stream, "one"):
-        yield ("one",), "`one` is fetched at an address of its own, which GraphQL has not"
+    if not request or transport not in _ASKS:
+        return
+    if kind_of(request) != transport:
+        yield ("request",), f"a request over the transport {transport} has {_ASKS[transport]}"
+    if transport != "rest" and part(stream, "one"):
+        yield (
+            ("one",),
+            f"`one` is fetched at an address of its own, which {_CALLED[transport]} has not",
+        )
 
 
 def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
-    column = sync.get("column")
-    known = not isinstance(column, str) or column in part(mapping, "fields")
-    if sync.get("type") == "window" and mapping and not known:
-        message = f"the window's column {column!r} is not mapped by `transformer.{name}`"
-        yield ("sync", "column"), message
+    for kind, setting, whose in (("window", "column", "the window's"), ("full", "among", "the")):
+        column = sync.get(setting)
+        known = not isinstance(column, str) or column in part(mapping, "fields")
+        if sync.get("type") == kind and mapping and not known:
+            message = f"{whose} column {column!r} is not mapped by `transformer.{name}`"
+            yield ("sync", setting), message
 
 
 def _slots(stream: Any, name: str, streams: dict[str, Any]) -> Found:
@@ -74,7 +85,7 @@ def unfilled(found: list[str], *, filled: tuple[str, ...], read: str) -> Found:
     if not {*WINDOW}.isdisjoint(found) and not {*BY_CURSOR}.isdisjoint(found):
         return  # the request says of itself that it cannot have both
     for slot in found:
-        if slot not in (*filled, KEY):  # a key is for `one` only, which the request itself says
+        if slot not in (*filled, KEY, NOW):  # a request itself says where these two may stand
             yield ("request",), f"{read} {slot}, which then has no value"
 
 
@@ -116,3 +127,7 @@ def _absence(stream: Any) -> Found:
             "moves between pages is passed over, and would count as deleted. It takes last_id, "
             "id_cursor or single",
         )
+    if sync.get("deletes") != "absence":
+        for setting in ("among", "brake"):
+            if setting in sync:
+                yield ("sync", setting), f"`{setting}` is for `deletes: absence`"

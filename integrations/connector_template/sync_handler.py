@@ -13,20 +13,33 @@ from integrations.transport.graphql_request import GraphqlRequest
 from integrations.transport.one_request import OneRequest
 from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.soap import SoapTransport
+from integrations.transport.soap_request import SoapRequest
 
-AnyTransport = Annotated[RestTransport | GraphqlTransport, Field(discriminator="type")]
+AnyTransport = Annotated[
+    RestTransport | GraphqlTransport | SoapTransport, Field(discriminator="type")
+]
 Sync = Annotated[WindowSync | FullSync | CursorSync, Field(discriminator="type")]
 Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
 
-def _kind(value: Any) -> str:
-    graphql = "query" in value if isinstance(value, dict) else isinstance(value, GraphqlRequest)
-    return "graphql" if graphql else "rest"
+_KINDS = {"query": "graphql", "operation": "soap"}
+"""What a request has that is not one to an address of its own, and of which transport it is."""
+_MODELS: dict[type, str] = {GraphqlRequest: "graphql", SoapRequest: "soap"}
+
+
+def kind_of(value: Any) -> str:
+    """The type of the transport that a request is for."""
+    if not isinstance(value, dict):
+        return _MODELS.get(type(value), "rest")
+    return next((kind for key, kind in _KINDS.items() if key in value), "rest")
 
 
 AnyRequest = Annotated[
-    Annotated[RestRequest, Tag("rest")] | Annotated[GraphqlRequest, Tag("graphql")],
-    Discriminator(_kind),
+    Annotated[RestRequest, Tag("rest")]
+    | Annotated[GraphqlRequest, Tag("graphql")]
+    | Annotated[SoapRequest, Tag("soap")],
+    Discriminator(kind_of),
 ]
 
 
@@ -77,7 +90,7 @@ class SyncHandler(BaseModel):
 
     def bound(self, stream: Stream) -> Stream:
         """The stream, whose request holds those of its parents, where it names their streams."""
-        if isinstance(stream.request, GraphqlRequest):
+        if not isinstance(stream.request, RestRequest):
             return stream
         return stream.model_copy(update={"request": self._bound(stream.request)})
 

@@ -15,8 +15,8 @@ class Exchange:
     `endpoint` is what its siblings share: the list or the record that is asked for, without this
     request's own values. `status` is None as long as nothing was answered; `headers` are found by
     their names in any case. `body` is a whole answer's with a status that its call takes,
-    decompressed, "" else; `error` is what the answer or its absence was translated to, None where
-    all was well.
+    decompressed, "" else, also of one that is kept in a file; `error` is what the answer or its
+    absence was translated to, None where all was well.
     """
 
     endpoint: str

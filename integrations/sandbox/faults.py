@@ -20,7 +20,8 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong with the next `times` requests whose path matches `path`, after `after`.
+    """What goes wrong with the next `times` requests whose path matches `path`, after `after`; it
+    may begin with a method, `POST /v1/charges`.
 
     With `status` the twin is not asked: the answer is `status`, `headers` and `body`. Otherwise
     its own answer is changed: `forget` hides query parameters from it (`("starting_after",)`
@@ -56,11 +57,11 @@ class Faults:
     def __len__(self) -> int:
         return len(self._orders)
 
-    def next(self, path: str) -> Fault | None:
+    def next(self, method: str, path: str) -> Fault | None:
         """The fault to make for a request of `path`, counted as made; None for none."""
         for order in list(self._orders):
             fault, met = order
-            if not fnmatchcase(path, fault.path):
+            if not any(fnmatchcase(one, fault.path) for one in (path, f"{method} {path}")):
                 continue
             met[0] += 1
             if met[0] <= fault.after:
@@ -92,7 +93,7 @@ class Gate:
         send = self._dated(send)
         query = scope["query_string"].decode("latin-1")
         self.log.append(f"{scope['method']} {scope['path']}" + (f"?{query}" if query else ""))
-        fault = self.faults.next(scope["path"])
+        fault = self.faults.next(scope["method"], scope["path"])
         if fault is None:
             await self._app(scope, receive, send)
             return

@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from integrations.sandbox.florecom import FlorecomTwin
 from integrations.sandbox.sendcloud import SendcloudTwin
 from integrations.sandbox.shiphero import ShipHeroTwin
 from integrations.sandbox.stripe import StripeTwin
 from integrations.sandbox.twin import MakeTwin
 
 TWINS: Mapping[str, MakeTwin] = MappingProxyType(
-    {"sendcloud": SendcloudTwin, "shiphero": ShipHeroTwin, "stripe": StripeTwin}
+    {
+        "florecom_vmp": FlorecomTwin,
+        "sendcloud": SendcloudTwin,
+        "shiphero": ShipHeroTwin,
+        "stripe": StripeTwin,
+    }
 )
 """By the name of the connector; all of them are served by `python -m integrations.sandbox`."""

@@ -39,11 +39,15 @@ DELETED_AT, FILTERED = "_deleted_at", "_filtered"
 @dataclass(frozen=True, kw_only=True)
 class Said:
     """What is known of a landing beside its records: `at` is when its pull began by the source's
-    clock; `complete` says that what is not in it is not at the source either; `feed` names the
-    feed that it came by; `generation`, `cursor` and `checked_at` are what the position becomes."""
+    clock; `complete` says that what is not in it is not at the source either, as far as the rows go
+    that share a value of the column `among` with it (None: all), and unless it is more than the
+    share `brake` of these; `feed` names the feed that it came by; `generation`, `cursor` and
+    `checked_at` are what the position becomes."""
 
     at: datetime | None = None
     complete: bool = False
+    among: str | None = None
+    brake: float = BRAKE_SHARE
     feed: str | None = None
     generation: int = 0
     cursor: tuple[str | None, str | None] | None = None
@@ -356,12 +360,12 @@ class Load:
             return replace(entry, error=told, status="warn")
         if said.at is None:
             raise ValueError("a complete reading needs the time at which it began")
-        live = self._merge.live()
-        absent = self._merge.bury_absent(run_id=entry.run_id, snapshot=said.at)
-        if absent > BRAKE_SHARE * live and not accept:
+        live = self._merge.live(snapshot=said.at, among=said.among)
+        absent = self._merge.bury_absent(run_id=entry.run_id, snapshot=said.at, among=said.among)
+        if absent > said.brake * live and not accept:
             told = (
                 f"{absent} of {live} rows are not at the source any more: more than "
-                f"{BRAKE_SHARE:.0%}, so nothing was deleted and nothing loaded"
+                f"{said.brake:.0%}, so nothing was deleted and nothing loaded"
             )
             return replace(entry, status="blocked", error=told)
         return replace(entry, absent_deleted=entry.absent_deleted + absent)
@@ -370,7 +374,8 @@ class Load:
         if entry.landing is None:
             raise ValueError(f"{self._stream}: a position needs the landing that it stands for")
         floor = None
-        if said.complete and said.at is not None and entry.error is None:
+        of_all = said.complete and said.among is None  # one of a part says nothing of the others
+        if of_all and said.at is not None and entry.error is None:
             floor = said.at - timedelta(seconds=self._order.slack_s)
         return Reached(
             window=entry.window,

@@ -266,26 +266,31 @@ class Merge:
             run_id=run_id,
         ).rowcount
 
-    def live(self) -> int:
-        """How many rows of the stream are live."""
+    def live(self, *, snapshot: datetime, among: str | None) -> int:
+        """How many rows of the stream are live, of those that a reading speaks of."""
         row = self.run(
-            "SELECT count(*) FROM {leaf} t WHERE {mine} AND t._deleted_at IS NULL"
+            "SELECT count(*) FROM {leaf} t WHERE {mine} AND t._deleted_at IS NULL" + _among(among),
+            snapshot=snapshot,
+            among=sql.Identifier(among or ""),
         ).fetchone()
         assert row is not None, "an aggregate gives one row"
         return int(row[0])
 
-    def bury_absent(self, *, run_id: str, snapshot: datetime) -> int:
+    def bury_absent(self, *, run_id: str, snapshot: datetime, among: str | None) -> int:
         """Delete the rows that a complete reading, begun at `snapshot`, has not said: those whose
-        stamps are from before it. One that it said and that was refused is there; how many."""
+        stamps are from before it, with `among` as far as it holds others of their value in that
+        column. One that it said and that was refused is there; how many."""
         return self.run(
             """
             UPDATE {leaf} t SET _deleted_at = {snapshot}, _seen_at = {snapshot}, _rank = {delete},
                 _synced_at = now(), _run_id = {run_id}
             WHERE {mine} AND t._deleted_at IS NULL AND t._seen_at < {snapshot} - {slack}
               AND NOT EXISTS (SELECT FROM {refused} r WHERE r.key = t.source_id)
-            """,
+            """
+            + _among(among),
             run_id=run_id,
             snapshot=snapshot,
+            among=sql.Identifier(among or ""),
         ).rowcount
 
     def run(self, statement: LiteralString, **values: Any) -> psycopg.Cursor[Any]:
@@ -350,6 +355,15 @@ def _list(pattern: LiteralString, names: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join([sql.SQL(pattern).format(sql.Identifier(name)) for name in names])
 
 
+def _among(column: str | None) -> LiteralString:
+    """The condition that a reading holds a row's value in a column."""
+    return _HELD if column is not None else ""
+
+
+_HELD: LiteralString = """
+AND t.{among} IN (SELECT h.{among} FROM {leaf} h
+    WHERE (h.connector, h.connection, h.stream) = ({connector}, {connection}, {stream})
+      AND h._deleted_at IS NULL AND h._seen_at >= {snapshot} - {slack})"""
 _SAME_KEY: LiteralString = """
 (t.connector, t.connection, t.stream, t.source_id)
     = ({connector}, {connection}, {stream}, {s}.source_id)"""

@@ -74,6 +74,9 @@ class FullSync(BaseModel):
     """Reads the whole stream each time; `every` is how old it may grow before it is due again.
 
     `deletes: absence` says that what a complete reading does not hold is deleted at the source.
+    With `among`, a column, that is said only of rows whose value in it is one that the reading
+    holds: the supply of an auction day says nothing of the day before. A reading that would delete
+    more than the share `brake` of those rows is not believed unasked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +84,8 @@ class FullSync(BaseModel):
     type: Literal["full"]
     every: Cadence = "daily"
     deletes: Literal["none", "absence"] = "none"
+    among: str | None = None
+    brake: float = Field(default=0.1, gt=0, le=1)
 
     @property
     def rereads(self) -> bool:

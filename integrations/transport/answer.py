@@ -23,6 +23,8 @@ class Answer:
 
     `params` are those of the request, none when it asked for a whole address; `range` is what of
     the list it asked for, as the header has it. `status` is 200, with a range perhaps 206 or 416.
+    Of an answer that is read in parts the last one is asked for the next page: `earlier` is how
+    many records came before its own. `of_text` says that numbers are texts, as in XML.
     """
 
     url: str
@@ -33,6 +35,8 @@ class Answer:
     content: bytes | memoryview = b""
     range: str | None = None
     status: int = 200
+    earlier: int = 0
+    of_text: bool = False
 
 
 @dataclass(frozen=True)

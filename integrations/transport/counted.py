@@ -128,9 +128,17 @@ class Offset(_Counted):
 def total_of(answer: Answer, *, place: str | None, header: str | None) -> int:
     """How many records there are in all, by the body or by a header."""
     if header is None:
-        return _count(plain(value_at(answer.body, place or "")), repr(place))
-    said = answer.headers.get(header.lower(), "").strip()
-    return _count(int(said) if said.isascii() and said.isdigit() else said or None, header)
+        found = plain(value_at(answer.body, place or ""))
+        return _count(_number(found) if answer.of_text else found, repr(place))
+    return _count(_number(answer.headers.get(header.lower(), "")), header)
+
+
+def _number(said: object) -> object:
+    """What a text says, as the number that it is if it is one."""
+    if not isinstance(said, str):
+        return said
+    said = said.strip()
+    return int(said) if said.isascii() and said.isdigit() else said or None
 
 
 def _count(found: object, what: str) -> int:

@@ -220,7 +220,8 @@ def vendor_words(body: bytes) -> str:
         text = _message(msgspec.json.decode(body), depth=4) or text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # HTML from a proxy: its text is enough. A secret may hold what looks like a tag.
-        tags = r"<(style|script)\b.*?</\1>|<[^>]*>"
+        # What is not closed reaches to the end, or each `<` would be a search to there.
+        tags = r"<(style|script)\b.*?(?:</\1>|\Z)|<[^<>]*>"
         text = re.sub(tags, " ", redact(text), flags=re.S | re.I)
     # Redacted before it is cut, or half a secret could stay.
     clean = "".join(char if char.isprintable() else " " for char in redact(text))

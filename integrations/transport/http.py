@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from types import MappingProxyType, TracebackType
+from typing import IO, Any, Literal, Protocol, Self
 
 import httpx
 import msgspec
@@ -25,6 +25,7 @@ from integrations.redaction import redact
 from integrations.secrets import Secret
 from integrations.transport.faults import HTTPX_ERRORS, Missing, Told, refused, translated
 from integrations.transport.source_clock import Began, SourceClock
+from integrations.transport.spool import spooled
 from integrations.transport.trust import loopback, trusted
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -47,14 +48,19 @@ class Call:
 
     A GET has its `params` in the address, a POST in a JSON object that is its body: there a name
     with dots, `filter.offset`, is a place in it. `endpoint` is what guards know it by: see
-    `Exchange`. `range` is what of a list is asked for, as the header has it: then 206 is an answer
-    too, and so is 416, that there is no such range.
+    `Exchange`. `content` is sent instead of that object, with the `headers` that say what it is.
+    `spooled` says that the answer may be large and is to be kept in a file. `range` is what of a
+    list is asked for, as the header has it: then 206 is an answer too, and so is 416, that there is
+    no such range.
     """
 
     target: str
     endpoint: str = ""
     method: Method = "GET"
     params: Params = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)  # it may hold a credential
+    headers: Mapping[str, str] = field(default_factory=dict)
+    spooled: bool = False
     range: str | None = None
 
     @property
@@ -64,8 +70,8 @@ class Call:
 
     def body(self) -> bytes | None:
         """What a POST sends; None for a GET."""
-        if self.method == "GET":
-            return None
+        if self.method == "GET" or self.content is not None:
+            return self.content
         return msgspec.json.encode(nested(self.params))
 
 
@@ -87,7 +93,8 @@ class Reply:
     decompressed.
 
     `seen_at` is the time (UTC, by the source's clock) at which the request that it answers was
-    sent. `told` is what it says of parts of itself that could not be given.
+    sent. `told` is what it says of parts of itself that could not be given. The answer to a spooled
+    call is in `file`, at its start, for the caller to close.
     """
 
     url: str
@@ -96,6 +103,7 @@ class Reply:
     seen_at: datetime
     status: int = 200
     told: Sequence[Told] = ()
+    file: IO[bytes] | None = None
 
     def whole(self) -> Self:
         """Itself. Raises `StopStream` where a part could not be given."""
@@ -104,11 +112,19 @@ class Reply:
         return self
 
 
+class Refusal(Protocol):
+    """Gives our error for an answer whose status is not 200, None where the body does not say more
+    than the status does."""
+
+    def __call__(self, status: int, body: bytes, *, call: str) -> IntegrationError | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpOptions:
     """What a connector's file says about HTTP; times in seconds.
 
-    `timeout_s` bounds each silence of the network, `answer_s` a whole answer that drips in.
+    `timeout_s` bounds each silence of the network, `answer_s` a whole answer that drips in;
+    `refusal` reads an answer whose status is not 200, before that does.
     """
 
     headers: Mapping[str, str]
@@ -116,6 +132,7 @@ class HttpOptions:
     answer_s: float
     should_retry_header: str | None = None
     request_id_header: str | None = None
+    refusal: Refusal | None = None
 
 
 class Check(Protocol):
@@ -215,7 +232,8 @@ class HttpClient:
         body = call.body()
         url = self._inside(self._address(call.target))
         params = call.params if body is None else None
-        request = self._built(call.method, url, params, body, asked=call.range)
+        headers = dict(call.headers) if call.range is None else {"Range": call.range}
+        request = self._built(call.method, url, params, body, headers)
         for _ in range(1 + _MOST_REDIRECTS):
             answer = self._sent(request, call, missing)
             if isinstance(answer, Reply):
@@ -228,7 +246,7 @@ class HttpClient:
                 )
             # Built anew, so that it is signed anew and nothing else is carried over.
             onward = self._inside(request.url.join(location), by="a redirect of ")
-            request = self._built(call.method, onward, None, body, asked=call.range)
+            request = self._built(call.method, onward, None, body, headers)
         raise StopStream(f"{_call(request)} was redirected more than {_MOST_REDIRECTS} times")
 
     def _built(
@@ -237,14 +255,11 @@ class HttpClient:
         url: httpx.URL,
         params: Params | None,
         body: bytes | None,
-        *,
-        asked: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Request:
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        if asked is not None:
-            headers["Range"] = asked
+        kind = {} if body is None else {"Content-Type": "application/json"}
         return self._client.build_request(
-            method, url, params=params or None, content=body, headers=headers
+            method, url, params=params or None, content=body, headers={**kind, **headers}
         )
 
     def _posted(self, post: Post) -> httpx.Request:
@@ -265,6 +280,9 @@ class HttpClient:
             location = headers.get("location")
             if status in _REDIRECTS and location:
                 return status, location
+            if call.spooled and status == 200:
+                file = spooled(self._pieces(response), call=self._named(response))
+                return Reply(str(response.url), headers, b"", seen_at, file=file)
             return self._reply(response, call, exchange, seen_at=seen_at, missing=missing)
 
     @contextmanager
@@ -320,12 +338,14 @@ class HttpClient:
         missing: Missing | None,
     ) -> Reply:
         if response.status_code not in call.answers:
-            raise refused(
+            brief = missing is not None and missing.brief
+            named = _call(response.request) if brief else self._named(response)
+            body, read = self._error_body(response), self._options.refusal
+            fault = read and read(response.status_code, body, call=named)
+            raise fault or refused(
                 response,
-                call=_call(response.request)
-                if missing is not None and missing.brief
-                else self._named(response),
-                body=self._error_body(response),
+                call=named,
+                body=body,
                 now=self._clock(),
                 secret_names=self._auth.secret_names(),
                 should_retry_header=self._options.should_retry_header,
@@ -337,17 +357,19 @@ class HttpClient:
         return Reply(url, response.headers, exchange.body, seen_at, status, told)
 
     def _body(self, response: httpx.Response) -> bytes:
+        return b"".join(self._pieces(response))
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """The whole body, decompressed, piece by piece."""
         deadline = time.monotonic() + self._options.answer_s
-        pieces = []
         for piece in response.iter_bytes():
-            pieces.append(piece)
+            yield piece
             if time.monotonic() > deadline:
                 raise RetryLater(
                     f"{self._named(response)} was still sending after {self._options.answer_s:g} s"
                 )
         if not _unpacked_whole(response):
             raise RetryLater(f"{self._named(response)} brought a compressed body that is cut")
-        return b"".join(pieces)
 
     def _error_body(self, response: httpx.Response) -> bytes:
         """The start of an error's body. The status says what matters: a cut body is no fault."""

@@ -87,14 +87,18 @@ class Listing(Protocol):
     def onward(self, first: Call, following: Next) -> Call:
         """The call for another page than the first."""
 
-    def split(self, call: Call, reply: Reply) -> Split:
-        """What the answer to a call holds. Raises as `body.records_in` does."""
-
     def missing(self, ask: Ask, call: Call) -> Missing | None:
         """What it means that the source does not know what a call of the pull asks for.
 
         It is the position, if there is one; None where it is nothing that could be read otherwise.
         """
+
+
+class Whole(Listing, Protocol):
+    """One whose answers are split as a whole, in memory."""
+
+    def split(self, call: Call, reply: Reply) -> Split:
+        """What the answer to a call holds. Raises as `body.records_in` does."""
 
 
 def readable_one_way(slots: frozenset[str], params: Params) -> None:
@@ -119,12 +123,12 @@ def values_of(ask: Ask, form: WindowFormat, *, slots: frozenset[str], asks: str)
     """
     values = dict(ask.parent)
     if ask.window is not None:
-        bounds = _said(ask.window.start, form), _said(ask.window.end, form, up=True)
+        bounds = written(ask.window.start, form), written(ask.window.end, form, up=True)
         values |= dict(zip(WINDOW, bounds, strict=True))
     if ask.position is not None:
         values[POSITION] = ask.position
     if ask.since is not None:
-        values[SINCE] = _said(ask.since, form)
+        values[SINCE] = written(ask.since, form)
     if not slots & {*WINDOW} <= values.keys():
         raise FixConfig(
             f"the request {asks} has a slot for a window, and the stream has none",
@@ -147,7 +151,8 @@ def given(params: Params, values: Mapping[str, str]) -> Params:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _said(moment: datetime, form: WindowFormat, *, up: bool = False) -> str:
+def written(moment: datetime, form: WindowFormat, *, up: bool = False) -> str:
+    """A moment in the source's terms, rounded down to what the form can say, or `up`."""
     unit = timedelta(milliseconds=1) if form == "epoch_ms" else timedelta(seconds=1)
     since = moment - _EPOCH
     units = -(-since // unit) if up else since // unit

@@ -242,9 +242,10 @@ class Single(Paged):
         """Always None. Raises `StopStream` for an answer that holds less than there is."""
         if self.total is not None or self.total_header is not None:
             total = total_of(answer, place=self.total, header=self.total_header)
-            if len(answer.records) < total:
+            held = answer.earlier + len(answer.records)
+            if held < total:
                 raise StopStream(
-                    f"the answer holds {len(answer.records)} of {total} records",
+                    f"the answer holds {held} of {total} records",
                     todo="The source gives no more at a time: choose another paging.",
                 )
         return None

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -30,8 +30,8 @@ from integrations.transport.ahead import Ahead
 from integrations.transport.answer import Answer
 from integrations.transport.circle import Circle
 from integrations.transport.faults import NOWHERE, UNTOLD, Missing, Untold
-from integrations.transport.http import Call, Check, HttpClient, HttpOptions
-from integrations.transport.listing import Listing, is_credential
+from integrations.transport.http import Call, Check, HttpClient, HttpOptions, Refusal
+from integrations.transport.listing import Listing, Whole, is_credential
 from integrations.transport.one_request import Detail, OneRequest
 from integrations.transport.paging import falls, known
 from integrations.transport.positions import positions
@@ -135,6 +135,7 @@ class HttpTransport(BaseModel):
             answer_s=self.answer_s,
             should_retry_header=self.should_retry_header,
             request_id_header=self.request_id_header,
+            refusal=self._refusal(auth),
         )
         http = HttpClient(
             f"{address.rstrip('/')}{self._below()}",
@@ -156,6 +157,10 @@ class HttpTransport(BaseModel):
 
     def _check(self, auth: Auth) -> Check | None:
         """What looks at answers with status 200."""
+        return None
+
+    def _refusal(self, auth: Auth) -> Refusal | None:
+        """What reads the answers with another one."""
         return None
 
     @property
@@ -364,7 +369,7 @@ class RestSession:
 
     def _page(self, request: Listing, call: Call, *, missing: Missing | None) -> Fetched:
         reply = self._http.fetch(call, missing=missing)
-        found = request.split(call, reply)
+        found = cast(Whole, request).split(call, reply)  # a file's requests are of its transport
         return Page(1, found.records, reply.seen_at, len(reply.body)), found.answer
 
     def _one(self, request: OneRequest, call: Call) -> One:

@@ -10,7 +10,8 @@ WINDOW = ("{window.start}", "{window.end}")
 POSITION = "{position}"
 SINCE = "{since}"
 KEY = "{key}"
-SLOTS = (*WINDOW, POSITION, SINCE, KEY)
+NOW = "{now}"
+SLOTS = (*WINDOW, POSITION, SINCE, KEY, NOW)
 
 _BRACED = re.compile(r"\{[^{}]*\}|[{}]")
 _PARENT = re.compile(r"\{parent\.([^{}.]+(?:\.[^{}.]+)*)\}")

@@ -4,6 +4,7 @@ python -m integrations_tests.benchmarks                      everything but dlt 
 python -m integrations_tests.benchmarks fresh replay --quick
 python -m integrations_tests.benchmarks growth|definitions|hourly …    what grows
 python -m integrations_tests.benchmarks rules                what each rule costs
+python -m integrations_tests.benchmarks soap                 what one large SOAP answer costs
 """
 
 import importlib.util
@@ -22,7 +23,7 @@ from integrations_tests.benchmarks.modes import LOADS, OTHERS, Plan, Sample, dlt
 from integrations_tests.benchmarks.source import Address
 from integrations_tests.benchmarks.verdicts import SOURCE, medians, verdicts
 
-GROWTH = ("growth", "definitions", "hourly", "empty", "rules")
+GROWTH = ("growth", "definitions", "hourly", "empty", "rules", "soap")
 FULL, QUICK = (500_000, 2_000_000), (50_000, 200_000)
 
 

@@ -1,14 +1,17 @@
 """A credential is used and never written: not into tables, landings, logs, Dagster or errors."""
 
 import base64
+import itertools
 import json
 import logging
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import dagster as dg
 import pytest
@@ -35,12 +38,10 @@ from integrations_tests.conformance.subject import (
     Case,
     Subject,
     Ticking,
-    dumped,
     pattern,
     required,
-    sent,
-    value_at,
 )
+from integrations_tests.conformance.wire import Put, Record, changed, dumped
 from integrations_tests.conftest import make_settings
 
 AWKWARD = "+/=&<>%'k\""
@@ -86,8 +87,13 @@ class Careful:
         return received
 
     def _own_words(self, body: bytes) -> bytes:
-        """A login's body with the twin's own secrets; a small one comes in one piece."""
+        """A login's body with the twin's own secrets, in JSON or XML; a small one comes in one
+        piece."""
         own = {self.secrets[name]: value for name, value in self._twin.secrets.items()}
+        if body.lstrip().startswith(b"<"):
+            for secret, value in own.items():
+                body = body.replace(escape(secret).encode(), value.encode())
+            return body
         asked = json.loads(body)
         return dumped({name: own.get(str(value), value) for name, value in asked.items()})
 
@@ -129,7 +135,7 @@ class Installation:
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=keys.of_stream(stream),
-            tags=range_tags(partitions(stream), stretch),
+            tags=range_tags(partitions(stream), stretch) if stretch else {},
             raise_on_error=False,
         ).success
 
@@ -195,11 +201,14 @@ def test_no_secret_is_in_any_sink(installation: Installation) -> None:
     here, subject = installation, installation.subject
     done = [here.sync(one, subject.windows(one)[:1]) for one in subject.streams]
     done += [here.sync(feed, []) for feed in subject.feeds]
-    stream = subject.windowed[0]
+    stream = (subject.windowed or subject.streams)[0]
     windows = subject.windows(stream)
+    faults = careless(subject, stream, statuses=(400, 403, 404))
+    # A 403 ends a run, and of one window nothing is asked after the first.
+    of_a_run = 2 if len(windows) > 1 else 1
     refused = [
-        here.run(stream, windows, faults=careless(subject, stream, statuses=statuses))
-        for statuses in ((400, 403), (404,))  # either of the two ends a run
+        here.run(stream, windows, faults=faults[at : at + of_a_run])
+        for at in range(0, len(faults), of_a_run)
     ]
     # Who can log in anew does so once.
     failed = here.sync(
@@ -210,7 +219,7 @@ def test_no_secret_is_in_any_sink(installation: Installation) -> None:
 
     assert {outcome.status for outcome in done} <= {"ok", "warn"}
     assert sum(outcome.total("inserted") for outcome in done) > 0
-    assert (refused, failed.status) == ([False, False], "failed")
+    assert (set(refused), failed.status) == ({False}, "failed")
     stored = ["dagster.event_logs", "integrations.ledger"]
     for status in (400, 401, 403, 404):
         printed = [COMPUTED] if status != 401 else []  # the command line's runs print nothing
@@ -225,19 +234,21 @@ def test_a_key_that_a_source_sends_as_data(installation: Installation) -> None:
     """Records are kept as they were sent, whatever they hold; what is said about them is not: a
     key among their values is in raw, tables and quarantine, and in no log, event or metadata."""
     here, subject = installation, installation.subject
-    stream = subject.windowed[0]
+    stream = (subject.windowed or subject.streams)[0]
     (secret, *_) = subject.twin.secrets.values()
     _, place = required(stream)
 
-    def repeat(body: bytes) -> bytes:
-        document = json.loads(body)
-        for number, record in enumerate(sent(stream, document)[:2]):
-            *parents, last = place.split(".")
-            unit = next(subject.units(stream, record))
-            value_at(unit, ".".join(parents))[last] = [secret] if number else secret
-        return dumped(document)
+    numbers = itertools.count()
 
-    fault = Fault(path=pattern(stream), times=10**6, rewrite=repeat)
+    def repeat(record: Record, put: Put) -> None:
+        if (number := next(numbers)) < 2:
+            put(place, [secret] if number else secret)
+
+    def page(body: bytes) -> bytes:
+        within = partial(_first_unit, subject, stream)
+        return changed(body, stream, subject.oracle, repeat, within=within)
+
+    fault = Fault(path=pattern(stream), times=10**6, rewrite=page)
     here.sync(stream, subject.windows(stream)[:1], faults=[fault])
     found = set(here.read().holding(secret))
     landed = {place for place in found if place.startswith(f"raw/{stream.id}/")}
@@ -245,6 +256,10 @@ def test_a_key_that_a_source_sends_as_data(installation: Installation) -> None:
     leaf = f"{table}__{subject.connector.name}"
     assert landed != set(), "the twin did send it"
     assert found - landed <= {"integrations.quarantine", leaf, table}
+
+
+def _first_unit(subject: Subject, stream: BoundStream, record: Record) -> Record:
+    return next(subject.units(stream, record))
 
 
 def careless(

@@ -8,7 +8,7 @@ from integrations.connector_template.connector import read_connector
 from integrations.errors import FixConfig
 from integrations.names import StreamId
 from integrations.transformation.rules import TYPES
-from integrations_tests.connector_template.florist import FLORIST, changed, write
+from integrations_tests.connector_template.florist import FED, FLORIST, changed, write
 
 Change = tuple[str, str]
 Line = tuple[int, str]
@@ -47,7 +47,12 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
     ),
     "an unknown auth handler": (
         ("type: basic", "type: basc"),
-        [(6, "`auth_handler.type` must be one of 'api_key', 'basic', 'password_token', 'none'")],
+        [
+            (
+                6,
+                "`auth_handler.type` must be one of 'api_key', 'basic', 'password_token', 'soap', 'none'",
+            )
+        ],
     ),
     "a setting misspelt": (
         ("password: word", "passwort: word"),
@@ -190,7 +195,34 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
             '{query: "query ($after: String) { buyers(after: $after) { pageInfo { hasNextPage '
             'endCursor } edges { node { id } } } }", records: data.buyers, paging: {type: relay}}',
         ),
-        [(19, "a request over the transport rest has a `path`, and no `query`")],
+        [(19, "a request over the transport rest has a `path`, and no `query` or `operation`")],
+    ),
+    "an operation over REST": (
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            "{operation: GetBuyers, records: Buyers.Buyer, paging: {type: single}}",
+        ),
+        [(19, "a request over the transport rest has a `path`, and no `query` or `operation`")],
+    ),
+    "a login of another transport": (
+        ("{type: basic, username: user, password: word}", "{type: soap, body: {A: user, B: word}}"),
+        [(6, "`auth_handler` of type soap is for the transport soap")],
+    ),
+    "absence among what is not mapped": (
+        (
+            "{type: full}\n        request: {path: /buyers, records: items, paging: {type: next_url, "
+            "next: next}}",
+            "{type: full, deletes: absence, among: town}\n        request: {path: /buyers, "
+            "records: items, paging: {type: single}}",
+        ),
+        [(18, "the column 'town' is not mapped by `transformer.buyers`")],
+    ),
+    "among what is not deleted": (
+        ("{type: full}", "{type: full, among: name, brake: 0.5}"),
+        [
+            (18, "`among` is for `deletes: absence`"),
+            (18, "`brake` is for `deletes: absence`"),
+        ],
     ),
     "paging without type": (
         (
@@ -464,6 +496,27 @@ def test_a_record_has_no_address_over_graphql(tmp_path: Path) -> None:
     assert said(write(tmp_path / "florist", text)) == [
         "defs.yaml:12: a request over the transport graphql has a `query`",
         "defs.yaml:20: `one` is fetched at an address of its own, which GraphQL has not",
+    ]
+
+
+def test_a_soap_service_has_neither_feeds_nor_addresses(tmp_path: Path) -> None:
+    """A feed is a list over REST, and a record has no address of its own."""
+    asks = "operation: GetBuyers, records: Buyers.Buyer, paging: {type: single}"
+    text = changed(
+        (
+            '    transport: {type: rest, base_url: "https://florist.example"}',
+            '    transport: {type: soap, base_url: "https://florist.example", path: /a, wsdl: /a?wsdl}',
+        ),
+        (
+            "{path: /buyers, records: items, paging: {type: next_url, next: next}}",
+            f'{{{asks}}}\n        one: {{path: "/buyers/{{key}}"}}',
+        ),
+        text=FED,
+    )
+    assert said(write(tmp_path / "florist", text)) == [
+        "defs.yaml:12: a request over the transport soap has an `operation`",
+        "defs.yaml:20: `one` is fetched at an address of its own, which SOAP has not",
+        "defs.yaml:36: a feed is a list over REST, which a SOAP service has not",
     ]
 
 

@@ -195,6 +195,34 @@ def test_a_tenth_is_not_too_much(connection: Connection, gone: int, status: str)
     assert entry.status == status
 
 
+def test_absence_among_those_of_a_day(connection: Connection) -> None:
+    """A reading speaks only of rows that share a value with it: those of another day stay, and so
+    do those of a day of which it holds nothing. Its brake is a share of the rows it speaks of."""
+    days = [Said(f"{day}{n}", note=day) for day in ("mon", "tue") for n in range(4)]
+    told(connection, *days, Said("none"))
+    about = About(at=T0 + timedelta(seconds=200), complete=True, among="note", brake=0.5)
+
+    def read(*keys: str) -> LedgerEntry:
+        said = [Said(key, note=key[:3], at=200) for key in keys]
+        return told(connection, *said, about=about)
+
+    assert read("tue0").status == "blocked", "three of four are more than half"
+    assert read("tue0", "tue1").absent_deleted == 2
+    assert set(shown(connection)) == {"mon0", "mon1", "mon2", "mon3", "tue0", "tue1", "none"}
+    assert read().absent_deleted == 0, "of no day"
+
+
+def test_a_reading_among_others_is_no_floor(connection: Connection) -> None:
+    """Of the day before it says nothing: what could not be loaded of that is, when it passes."""
+    about = About(at=T0 + timedelta(seconds=200), complete=True, among="note")
+    changes = {"window": None, "landing": f"{about.at:%Y%m%dT%H%M%S.%fZ}-0000"}
+    told(connection, Said("tue0", note="tue", at=200), about=about, changes=changes)
+
+    told(connection, Said("mon0", note="mon", at=5), changes=REPLAY)
+
+    assert set(shown(connection)) == {"tue0", "mon0"}
+
+
 def test_absence_beside_a_record_without_a_key(connection: Connection) -> None:
     """Nobody knows which record it is: nothing is deleted, no floor is set, the rest is loaded."""
     told(connection, *[Said(f"{n}") for n in range(20)])

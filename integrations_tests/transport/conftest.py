@@ -16,7 +16,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the server got it."""
+    """A request as the server got it: its body decoded, XML as bytes."""
 
     path: str
     params: dict[str, str]
@@ -88,7 +88,9 @@ class Web:
             dict(parse_qsl(parts.query)),
             dict(handler.headers),
             handler.path,
-            json.loads(sent) if sent else None,
+            sent
+            if "xml" in handler.headers.get("Content-Type", "")
+            else json.loads(sent or "null"),
         )
         self.calls.append(call)
         if self.route is not None:

@@ -325,6 +325,8 @@ def test_retry_after_is_read_in_all_its_shapes(
         (b'{"code": 7}', '{"code": 7}'),
         (b"[]", "[]"),
         (b"<html><style>x{}</style><h1>502</h1>\n\n<p>Bad Gateway</p></html>", "502 Bad Gateway"),
+        pytest.param(b"Busy <b>now</b> " + b"<style" * 170_000, "Busy now", id="no tag ends"),
+        (b"a < b " + b"<" * 10, "a < b <<<<<<<<<<"),
         (b"two\r\nlines\x00\x1b[31m", "two lines [31m"),
         (b"\xff\xfe", "��"),
         (b"x" * 400, "x" * 300),

@@ -7,11 +7,16 @@ values, whatever way they are paged: those whose time lies in the window, or all
 is an httpx client of the twin's address. `expected(stream, record)` gives the columns that a record
 must have become, money as `Decimal`, or None for a record that must be refused. `BY_DAY`, where it
 has one, names the streams whose source knows days only: their pulls bring the whole day before.
+
+One of a source that speaks XML also has `elements(root, name)`, the records of an answer, and
+`rendered(element)`, what each is as Python values. `key(stream, record)` is there where a key is
+more than values of the record.
 """
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
+from xml.etree import ElementTree
 
 import httpx
 
@@ -28,6 +33,10 @@ class Oracle(Protocol):
     ) -> Iterator[Record]: ...
 
     def expected(self, stream: str, record: Record) -> Mapping[str, Any] | None: ...
+
+    def elements(self, root: ElementTree.Element, name: str) -> list[ElementTree.Element]: ...
+
+    def rendered(self, element: ElementTree.Element) -> Record: ...
 
     def let_in(self, client: httpx.Client, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """The headers of a request that the source answers; `client` can log in."""
