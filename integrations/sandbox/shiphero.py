@@ -26,7 +26,7 @@ from integrations.sandbox.shiphero_objects import (
 )
 from integrations.sandbox.shiphero_warehouse import Fact, Order, Shipment, Warehouse
 
-EPOCH = datetime(2026, 10, 1, tzinfo=UTC)
+EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
 KINDS = ("orders", "shipments", "returns")
 TOKEN_S = 28 * 86_400
 CREDITS_PER_SECOND = 60

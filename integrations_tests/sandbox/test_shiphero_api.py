@@ -160,7 +160,7 @@ def test_paging_meets_every_object_once_in_no_order(
 
 def test_orders_are_filtered_by_their_last_change(ask: Ask) -> None:
     """From a moment, and before another: midnight itself has an order that tells."""
-    bounds = ("2026-10-02T00:00:00", "2026-10-03T00:00:00")
+    bounds = ("2026-11-02T00:00:00", "2026-11-03T00:00:00")
     given = every(
         ask, 'orders(updated_from: "{}", updated_to: "{}")'.format(*bounds), "id updated_at"
     )
@@ -175,9 +175,9 @@ def test_orders_are_filtered_by_their_last_change(ask: Ask) -> None:
 
 def test_shipments_are_filtered_by_days(ask: Ask) -> None:
     """Whatever time of day is asked for."""
-    bounds = 'shipments(date_from: "2026-10-02T23:55:00Z", date_to: "2026-10-04T01:00:00+02:00")'
+    bounds = 'shipments(date_from: "2026-11-02T23:55:00Z", date_to: "2026-11-04T01:00:00+02:00")'
     days = {one["created_date"][:10] for one in every(ask, bounds, "id created_date")}
-    assert days == {"2026-10-02"}
+    assert days == {"2026-11-02"}
 
 
 def test_lines_are_cut_and_can_be_read_on(ask: Ask) -> None:
@@ -270,7 +270,7 @@ def test_a_change_shows_when_its_time_has_come(ask: Ask, clock: MovableClock) ->
     after = {one["id"]: one for one in every(ask, "orders", fields)}
     moved = [id_ for id_ in before if before[id_] != after[id_]]
     assert 5 < len(moved) < len(before) / 2
-    assert {after[id_]["updated_at"][:10] for id_ in moved} == {"2026-10-14"}
+    assert {after[id_]["updated_at"][:10] for id_ in moved} == {"2026-11-14"}
     clock.now = NOON
     assert {one["id"]: one for one in every(ask, "orders", fields)} == before
 
