@@ -10,7 +10,11 @@ from collections import Counter
 
 import pytest
 
-TOOLS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "php": ("php",)}
+TOOLS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "php": ("php",),
+    "sshd": ("sshd", "/usr/sbin/sshd"),
+}
 """By its name here, the commands under which a tool is installed."""
 REQUIRED = os.environ.get("INTEGRATIONS_TESTS_REQUIRE_TOOLS") == "1"
 _MISSING = "needs {name}, which is not installed"

@@ -38,8 +38,9 @@ ONLY = {
 FOREIGN = {
     "httpx": {"transport"},
     "zeep": {"transport"},
-    "paramiko": {"transport"},
+    "paramiko": {"transport", "sandbox"},  # an SSH server is made of it too
     "boto3": {"transport"},
+    "botocore": {"transport"},
     "dagster": {"orchestration", "definitions"},
 }
 """Who may import a library; `dagster` stands for dagster_postgres and its like too."""

@@ -3,6 +3,7 @@
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from rich.markup import escape
@@ -26,8 +27,7 @@ from integrations.storage.store import open_store
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import WindowSync
 from integrations.transformation.transform import Transformer
-from integrations.transport import Ask
-from integrations.transport.rest import RestSession
+from integrations.transport import Ask, Session
 
 BUDGET_S = 10.0
 """Seconds of waiting for a source that is busy or away."""
@@ -132,7 +132,7 @@ def _hurried(config: ConnectorConfig) -> ConnectorConfig:
     return config.model_copy(update={"sync_handler": handler})
 
 
-def _try(stream: BoundStream, session: RestSession) -> int:
+def _try(stream: BoundStream, session: Session[Any]) -> int:
     """One stream: its first page, mapped; shows rows and refusals and loads nothing.
 
     It is wrong when nothing of the page passes, or when a sync would be blocked by it.
@@ -169,16 +169,20 @@ def _transformer(stream: BoundStream) -> Transformer:
         return lookups.transformer(stream, connection=connection)
 
 
-def _first_page(stream: BoundStream, window: Window | None, session: RestSession) -> pa.BinaryArray:
+def _first_page(
+    stream: BoundStream, window: Window | None, session: Session[Any]
+) -> pa.BinaryArray:
     """The records with which a pull of the stream begins."""
     sync = stream.stream.sync
     place = sync.position if isinstance(sync, CursorSync) else None
     pages = session.pages(stream.stream.request, ask=Ask(window=window), position=place)
-    page = next(pages, None)
+    # The first page of a file that is refused holds none.
+    told = (page for page in pages if page.records) if stream.of_files else pages
+    page = next(told, None)
     return pa.array(map(bytes, page.records if page else ()), pa.binary())
 
 
-def _try_feed(feed: BoundFeed, session: RestSession) -> int:
+def _try_feed(feed: BoundFeed, session: Session[Any]) -> int:
     """One feed: the newest page of its events, and which streams they speak of.
 
     It is wrong when none of them can be read.

@@ -18,7 +18,7 @@ from integrations.error_handling import shared_budget
 from integrations.monitoring import ledger
 from integrations.redaction import redact
 from integrations.settings import Settings
-from integrations.storage import positions
+from integrations.storage import files, positions
 from integrations.storage.store import open_store
 
 Reader = BoundStream | BoundFeed
@@ -27,6 +27,9 @@ STATUS = [
     ("error rate", True), ("quota left", True), ("quarantine", True), ("circuit", False),
     ("status", False),
 ]  # fmt: skip
+
+MOST_FILES = 10
+"""Files that are not loaded and named; `--json` names all."""
 
 
 def status(select: tuple[str, ...], *, as_json: bool) -> int:
@@ -59,7 +62,8 @@ def status(select: tuple[str, ...], *, as_json: bool) -> int:
 
 
 def _why(line: dict[str, Any]) -> str | None:
-    """Why a stream or feed needs a look, in words; None where it does not."""
+    """Why a stream or feed needs a look, in words, and how many files it has; None where there is
+    nothing to say."""
     name, error, gap = line["name"], line["error"], line["gap"]
     if line["status"] == "blocked" and not error:
         error = f"too many records were refused; `integrations quarantine list {name}` says why"
@@ -68,6 +72,12 @@ def _why(line: dict[str, Any]) -> str | None:
         told.append(f"{name}: {line['status']}: {redact(error or 'for no known reason')}")
     if gap:
         told.append(f"{name}: {gap}")
+    if any((line["files"] or {}).values()):
+        counts = ", ".join(f"{count} {state}" for state, count in line["files"].items())
+        told.append(f"{name}: files: {counts}")
+        told += [f"  {redact(one)}" for one in line["not_loaded"][:MOST_FILES]]
+        if (more := len(line["not_loaded"]) - MOST_FILES) > 0:
+            told.append(f"  and {more} more")
     if line["circuit"]:
         account = f"{line['connector']}/{line['connection']}"
         told.append(
@@ -105,7 +115,11 @@ def _line(
     at = datetime.now(UTC)
     stretches = due(reader, connection, now=at)
     late = at - stretches[0][0].end if stretches and stretches[0] else None
-    return _values(known, due=sum(len(stretch) or 1 for stretch in stretches), late=late)
+    line = _values(known, due=sum(len(stretch) or 1 for stretch in stretches), late=late)
+    if reader.of_files:
+        line["files"] = files.counts(connection, reader.id)
+        line["not_loaded"] = [*map(" ".join, files.not_loaded(connection, reader.id))]
+    return line
 
 
 def _feed(
@@ -150,6 +164,8 @@ def _values(
         "status": status,
         "error": known.error,
         "gap": gap,
+        "files": None,
+        "not_loaded": [],
     }
 
 

@@ -191,10 +191,12 @@ def _show(outcomes: list[Outcome]) -> None:
 
 
 def tell_failed(outcome: Outcome, *, command: str = "sync") -> None:
-    """Why a stream failed, and what to do about one that was blocked; `command` ran it."""
+    """Why a stream failed, and what to do about one that was blocked; `command` ran it. What was
+    left out of one that was loaded is a warning."""
     id_ = outcome.stream.id
+    word, style = ("warning", "yellow") if outcome.status == "warn" else ("failed", "red")
     for error in outcome.errors:
-        say(f"failed: {id_}: {error}", style="red")
+        say(f"{word}: {id_}: {error}", style=style)
     blocked = [entry for entry in outcome.entries if entry.status == "blocked"]
     if blocked and all(entry.error for entry in blocked):  # which is said above
         say(

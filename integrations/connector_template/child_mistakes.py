@@ -22,15 +22,22 @@ def child_mistakes(
             yield at, f"{name!r} is a child of {of!r}, which is no stream of `sync_handler`"
         elif of in said:
             yield at, f"{name!r} is a child of {of!r}, which is a child stream itself"
+        elif "files" in part(streams[of], "request"):
+            yield at, f"{name!r} is a child of {of!r}, which is read from files: these have none"
     for name in sorted(routed & streams.keys()):
-        why = None
-        if name in said:
-            why = "it is a child stream"
-        elif name in said.values():
-            why = "it has child streams, which an event alone would not keep in step"
-        elif part(mappings, name).get("each") is not None:
-            why = "its mapping has `each`, and the key of an event is none of its rows'"
-        if why:
+        reasons = {
+            "it is a child stream": name in said,
+            "it has child streams, which an event alone would not keep in step": (
+                name in said.values()
+            ),
+            "it is read from files, which tell of no events": (
+                "files" in part(streams[name], "request")
+            ),
+            "its mapping has `each`, and the key of an event is none of its rows'": (
+                part(mappings, name).get("each") is not None
+            ),
+        }
+        for why in [reason for reason, holds in reasons.items() if holds][:1]:
             yield ("sync_handler", "streams", name), f"no feed can route to {name!r}: {why}"
 
 

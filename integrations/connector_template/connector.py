@@ -26,6 +26,7 @@ from integrations.storage.merge import Order
 from integrations.sync_state.windows import FullSync
 from integrations.transformation.events import Router
 from integrations.transformation.mapping import BoundMapping
+from integrations.transport.file_request import FilesRequest
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class BoundStream:
         return tuple(name for name, feed in found if self.id.stream in feed.routes.values())
 
     @property
+    def of_files(self) -> bool:
+        """Whether its source keeps its records in files."""
+        return isinstance(self.stream.request, FilesRequest)
+
+    @property
     def looks_up(self) -> tuple[StreamId, ...]:
         """The streams in which it looks values up."""
         found = dict.fromkeys(one.stream for one in self.mapping.needs if one.stream)
@@ -97,7 +103,7 @@ class BoundStream:
         deletes = self.mapping.deleted is not None or bool(self.mapping.mapping.where)
         return Order(
             slack_s=self.connection.slack_s if fed else 0.0,
-            restamp=fed or absence or deletes or related,
+            restamp=fed or absence or deletes or related or self.of_files,
         )
 
 

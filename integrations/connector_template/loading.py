@@ -22,7 +22,7 @@ from integrations.connector_template.drift import Drift
 from integrations.connector_template.run import KEPT, Clock, Run
 from integrations.names import StreamId, Window
 from integrations.redaction import redact
-from integrations.storage import ledger, positions
+from integrations.storage import files, ledger, positions
 from integrations.storage.children import Parent
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry, Status
@@ -262,7 +262,7 @@ def prepare(stream: BoundStream, *, connection: psycopg.Connection[Any]) -> None
 
 def line(stream: StreamId, manifest: Manifest, *, run: Run, clock: Clock) -> LedgerEntry:
     """A landing's ledger line, before anything is known of what becomes of it."""
-    return LedgerEntry(
+    entry = LedgerEntry(
         stream=stream,
         cause=run.cause,
         run_id=run.run_id,
@@ -274,6 +274,7 @@ def line(stream: StreamId, manifest: Manifest, *, run: Run, clock: Clock) -> Led
         api_calls=manifest.requests if manifest.run_id == run.run_id else 0,
         bytes=manifest.bytes,
     )
+    return files.counted(entry, manifest.files)
 
 
 def note_failure(
@@ -354,6 +355,7 @@ def said_by(stream: BoundStream, manifest: Manifest, run: Run) -> Said:
         brake=sync.brake if isinstance(sync, FullSync) else BRAKE_SHARE,
         generation=manifest.generation,
         cursor=manifest.cursor,
+        files=manifest.files,
     )
 
 

@@ -80,6 +80,7 @@ def attribute_mistakes(values: dict[str, Any], functions: Functions, *, models: 
     yield from _soap(values, feeds)
     yield from quota_mistakes(part(values, "sync_handler", "transport"), streams, feeds)
     yield from _secrets(values)
+    yield from _credential(values)
 
 
 def _shape(values: dict[str, Any]) -> Found:
@@ -153,6 +154,26 @@ def _soap(values: dict[str, Any], feeds: dict[str, Any]) -> Found:
         yield ("auth_handler", "type"), "`auth_handler` of type soap is for the transport soap"
     if feeds and soap:
         yield ("event_handler", "feeds"), "a feed is a list over REST, which a SOAP service has not"
+
+
+_OF_FILES = {
+    "sftp": ("ssh_password", "ssh_key"),
+    "s3": ("aws_keys", "aws_role", "aws_default"),
+}
+"""The credentials of transports that are not HTTP; all others are for HTTP alone."""
+
+
+def _credential(values: dict[str, Any]) -> Found:
+    """Whether the credential is one that the transport can send."""
+    transport = part(values, "sync_handler", "transport").get("type")
+    given = part(values, "auth_handler").get("type")
+    if transport is None or valid(AuthHandler, values.get("auth_handler")) is None:
+        return
+    others = [name for names in _OF_FILES.values() for name in names]
+    own = _OF_FILES.get(transport, ())
+    if (given not in own) if own else (given in others):
+        takes = f"it takes {' or '.join(own)}" if own else "that is for files"
+        yield ("auth_handler", "type"), f"the transport {transport} sends no {given}: {takes}"
 
 
 def _secrets(values: dict[str, Any]) -> Found:

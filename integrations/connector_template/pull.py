@@ -28,7 +28,6 @@ from integrations.storage.transaction import Transaction
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import OVERLAP, with_overlap
 from integrations.transport import Ask, Page, Session
-from integrations.transport.listing import Listing
 from integrations.transport.slots import SINCE, slots_in
 
 STEP_RECORDS = 250_000
@@ -39,7 +38,7 @@ def land(
     stream: BoundStream,
     window: Window | None,
     *,
-    session: Session[Listing],
+    session: Session[Any],
     zone: LandingZone,
     run: Run,
     generation: int,
@@ -87,7 +86,7 @@ class Onward:
         stream: BoundStream,
         position: Position | None,
         *,
-        session: Session[Listing],
+        session: Session[Any],
         zone: LandingZone,
         run: Run,
         generation: int,
@@ -193,12 +192,12 @@ class Steps:
         self.seen_at: datetime | None = None
         """When the source was first asked, by its clock; None before its first answer."""
 
-    def landings(self, pages: Iterator[Page], session: Session[Listing]) -> Iterator[Manifest]:
-        """One landing after the other; what holds no record is none."""
+    def landings(self, pages: Iterator[Page], session: Session[Any]) -> Iterator[Manifest]:
+        """One landing after the other; what holds no record and tells of no file is none."""
         told, more, counted = self._told(pages), True, session.requests
         while more:
             began_at = self._clock()
-            first = next((page for page in told if page.records), None)
+            first = next((page for page in told if page.records or page.files), None)
             if first is None:
                 return
             with self._writer(began_at) as writer:
@@ -220,6 +219,7 @@ class Steps:
         reached, records = self._cursor, 0
         for page in chain([first], following):
             writer.add(page)
+            writer.note_files(page.files)
             if self._beside is not None:
                 self._beside.note(page)
             records += len(page.records)

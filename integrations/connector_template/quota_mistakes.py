@@ -34,6 +34,9 @@ def _endpoints(readers: Any) -> Iterator[str]:
             yield from (str(part(nested, place).get("connection")) for place in nested)
         elif "operation" in request:
             yield str(request["operation"])
+        elif "files" in request:
+            asks = f"{str(request.get('folder', '')).rstrip('/')}/{request['files']}"
+            yield from (f"LIST {asks}", f"GET {asks}")
         elif path:
             yield f"{request.get('method', 'GET')} {path}"
         if alone := part(reader, "one").get("path"):

@@ -85,7 +85,8 @@ def rebuild(
                 positions.pin_anew(connection, one.id, pin=loading.pin(one))
             if gone:
                 _make_due(stream, manifests, connection=connection)
-            lines = family.settled(lines, said=Said(), accept=run.accept)
+            said = Said(files=replaying.loaded_files(manifests))
+            lines = family.settled(lines, said=said, accept=run.accept)
         written = family.written(lines)
         transaction.commit(stream.id)
     return Rebuilt(written, gone, manifests, family.part.found)

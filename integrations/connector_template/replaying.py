@@ -24,7 +24,7 @@ from integrations.storage import positions
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.loader import Said
-from integrations.storage.manifest import Manifest
+from integrations.storage.manifest import FileSeen, Manifest
 from integrations.storage.transaction import Transaction
 from integrations.sync_state.cursors import CursorSync
 from integrations.transformation.events import Router
@@ -116,7 +116,8 @@ def pulled_in(
         for batch in zone.batches(manifest):
             part.add_pulled(batch, manifest)
     draft = loading.line(stream.id, manifests[-1], run=run, clock=clock)
-    written = _settled(part, draft, transaction, run=run, said=Said())
+    said = Said(files=loaded_files(manifests))
+    written = _settled(part, draft, transaction, run=run, said=said)
     transaction.commit(stream.id)
     return part.found, written
 
@@ -173,6 +174,11 @@ def add(part: Part, feed: BoundFeed, manifest: Manifest, *, zone: LandingZone) -
         if lane is not None:
             part.add(lane)
     part.add_fetched(manifest, zone=zone)
+
+
+def loaded_files(manifests: Iterable[Manifest]) -> tuple[FileSeen, ...]:
+    """The files whose records are in the landings; what became of others was said once."""
+    return tuple(one for each in manifests for one in each.files if one.state == "loaded")
 
 
 def _settled(

@@ -4,7 +4,7 @@ from typing import Any
 
 from integrations.connector_template.plain_values import Found, part, slots, valid
 from integrations.connector_template.related_mistakes import above, related_mistakes
-from integrations.connector_template.sync_handler import kind_of
+from integrations.connector_template.sync_handler import OF_FILES, kind_of
 from integrations.transport.graphql_request import GraphqlPaging
 from integrations.transport.paging import Paging
 from integrations.transport.slots import KEY, NOW, POSITION, SINCE, SLOTS, WINDOW
@@ -17,8 +17,9 @@ _ASKS = {
     "rest": "a `path`, and no `query` or `operation`",
     "graphql": "a `query`",
     "soap": "an `operation`",
+    "file": "`files`",
 }
-_CALLED = {"graphql": "GraphQL", "soap": "SOAP"}
+_LACKING = {"graphql": "GraphQL has", "soap": "SOAP has", "file": "files have"}
 _NEEDED = {"window": WINDOW[0], "cursor": POSITION}
 
 
@@ -40,6 +41,7 @@ def stream_mistakes(
             _order(stream),
             related_mistakes(name, streams, routed=name in routed),
             _kind(stream, transport),
+            _files(stream, name),
         ):
             for below, message in found:
                 yield (*at, *below), message
@@ -48,15 +50,25 @@ def stream_mistakes(
 def _kind(stream: Any, transport: Any) -> Found:
     """Whether a request is of its transport's kind."""
     request = part(stream, "request")
-    if not request or transport not in _ASKS:
+    kind = "file" if transport in OF_FILES else transport
+    if not request or kind not in _ASKS:
         return
-    if kind_of(request) != transport:
-        yield ("request",), f"a request over the transport {transport} has {_ASKS[transport]}"
-    if transport != "rest" and part(stream, "one"):
-        yield (
-            ("one",),
-            f"`one` is fetched at an address of its own, which {_CALLED[transport]} has not",
-        )
+    if kind_of(request) != kind:
+        yield ("request",), f"a request over the transport {transport} has {_ASKS[kind]}"
+    if kind != "rest" and part(stream, "one"):
+        yield ("one",), f"`one` is fetched at an address of its own, which {_LACKING[kind]} not"
+
+
+def _files(stream: Any, name: str) -> Found:
+    """Whether what is read of files is read as files are."""
+    sync, files = part(stream, "sync"), "files" in part(stream, "request")
+    how = sync.get("type")
+    if files and how in ("window", "full"):
+        yield ("sync", "type"), "files are read by cursor: what is new or changed since"
+    elif files and "position" in sync:
+        yield ("sync", "position"), "the position of files is what was seen of them: leave it out"
+    elif not files and how == "cursor" and "position" not in sync:
+        yield ("sync",), f"`sync_handler.streams.{name}.sync.position` is missing"
 
 
 def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
@@ -70,7 +82,7 @@ def _column(sync: dict[str, Any], mapping: dict[str, Any], name: str) -> Found:
 
 def _slots(stream: Any, name: str, streams: dict[str, Any]) -> Found:
     how, request = part(stream, "sync").get("type"), part(stream, "request")
-    if not isinstance(how, str) or how not in _FILLED or not request:
+    if not isinstance(how, str) or how not in _FILLED or not request or "files" in request:
         return
     everything = [request, *above(request, streams)]
     found = [slot for slot in SLOTS if any(slot in slots(one) for one in everything)]

@@ -8,28 +8,35 @@ from integrations.error_handling.alert import Alert
 from integrations.names import LONGEST_NAME, NAME
 from integrations.sync_state.cursors import CursorSync
 from integrations.sync_state.windows import FullSync, WindowSync
+from integrations.transport.file_request import FilesRequest
 from integrations.transport.graphql import GraphqlTransport
 from integrations.transport.graphql_request import GraphqlRequest
 from integrations.transport.one_request import OneRequest
 from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.s3 import S3Transport
+from integrations.transport.sftp import SftpTransport
 from integrations.transport.soap import SoapTransport
 from integrations.transport.soap_request import SoapRequest
 
 AnyTransport = Annotated[
-    RestTransport | GraphqlTransport | SoapTransport, Field(discriminator="type")
+    RestTransport | GraphqlTransport | SoapTransport | SftpTransport | S3Transport,
+    Field(discriminator="type"),
 ]
 Sync = Annotated[WindowSync | FullSync | CursorSync, Field(discriminator="type")]
 Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 
 
-_KINDS = {"query": "graphql", "operation": "soap"}
-"""What a request has that is not one to an address of its own, and of which transport it is."""
-_MODELS: dict[type, str] = {GraphqlRequest: "graphql", SoapRequest: "soap"}
+_KINDS = {"query": "graphql", "operation": "soap", "files": "file"}
+"""What a request has that is not one to an address of its own, and of which kind it is then. A kind
+is called as no setting of a request, which mistakes would be told of else."""
+_MODELS: dict[type, str] = {GraphqlRequest: "graphql", SoapRequest: "soap", FilesRequest: "file"}
+OF_FILES = ("sftp", "s3")
+"""The transports of requests of the kind `file`; the other kinds are called as their transport."""
 
 
 def kind_of(value: Any) -> str:
-    """The type of the transport that a request is for."""
+    """The kind of a request."""
     if not isinstance(value, dict):
         return _MODELS.get(type(value), "rest")
     return next((kind for key, kind in _KINDS.items() if key in value), "rest")
@@ -38,7 +45,8 @@ def kind_of(value: Any) -> str:
 AnyRequest = Annotated[
     Annotated[RestRequest, Tag("rest")]
     | Annotated[GraphqlRequest, Tag("graphql")]
-    | Annotated[SoapRequest, Tag("soap")],
+    | Annotated[SoapRequest, Tag("soap")]
+    | Annotated[FilesRequest, Tag("file")],
     Discriminator(kind_of),
 ]
 

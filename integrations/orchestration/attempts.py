@@ -33,7 +33,7 @@ from integrations.redaction import redact, redacted
 from integrations.storage.database import living
 from integrations.storage.landing import LandingZone
 from integrations.storage.transaction import translated
-from integrations.transport.rest import RestSession
+from integrations.transport import Session
 
 _ENDS = (Barred, CircuitOpen, FixConfig, StopConnection)
 """What the next window would meet too."""
@@ -51,7 +51,7 @@ class Work:
     connect: Callable[[], psycopg.Connection[Any]]
     connection: psycopg.Connection[Any]
     zone: LandingZone
-    session: RestSession | None
+    session: Session[Any] | None
     teller: Teller
     clock: Clock
     log: dg.DagsterLogManager

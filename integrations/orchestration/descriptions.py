@@ -17,10 +17,12 @@ def raw(stream: BoundStream) -> str:
         minutes = int(OVERLAP.total_seconds() // 60)
         when = f"One {sync.cadence} window a partition, fetched from {minutes} minutes before it."
     elif isinstance(sync, CursorSync):
-        when = (
-            f"Each pull goes on where the last one ended (`{sync.position}`), due again when that "
-            f"is older than {_OFTEN[sync.every]}."
+        onward = (
+            "Each pull reads the files that are new or changed"
+            if stream.of_files
+            else f"Each pull goes on where the last one ended (`{sync.position}`)"
         )
+        when = f"{onward}, due again when that is older than {_OFTEN[sync.every]}."
     else:
         when = f"The whole stream each time, due again when older than one {sync.every} period."
     docs = f" [API documentation]({config.docs})" if config.docs else ""

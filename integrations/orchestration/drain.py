@@ -30,7 +30,7 @@ from integrations.orchestration.resources import ConnectionResource, StoreResour
 from integrations.redaction import redact, redacted
 from integrations.storage import positions
 from integrations.storage.positions import Position
-from integrations.transport.rest import RestSession
+from integrations.transport import Session
 
 TOLD_EVERY_S = 60.0
 PRUNED_EVERY_S = 3600.0
@@ -140,7 +140,7 @@ class Drain:
                     if self._red and not self._failing:
                         self._tell(connection)  # that it went on
 
-    def _turn(self, connection: psycopg.Connection[Any], session: RestSession) -> None:
+    def _turn(self, connection: psycopg.Connection[Any], session: Session[Any]) -> None:
         self._began_at, self.held = now(), False
         zone = self._tools.store.zone()
         before = self._position(connection)

@@ -34,7 +34,7 @@ from integrations.settings import Settings
 from integrations.storage import circuits, clocks, quotas
 from integrations.storage.landing import LandingZone
 from integrations.storage.store import open_store
-from integrations.transport.rest import RestSession
+from integrations.transport import Session
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         *,
         sleep: Callable[[float], None] = time.sleep,
         backfill: bool = False,
-    ) -> Iterator[RestSession]:
+    ) -> Iterator[Session[Any]]:
         """A session that begins with what earlier ones learned of the source's clock and its
         quotas, and leaves what it has learned itself in the store. `connection` must be idle, and
         is left so.
@@ -136,7 +136,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         offset_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
         guards: Sequence[Guard] | None = None,
-    ) -> RestSession:
+    ) -> Session[Any]:
         """A session that is logged in; the caller closes it. `offset_s` is by how many seconds
         the source's clock is known to be ahead of ours. Without `guards` of its own it has those
         that need no store.
@@ -144,8 +144,10 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         Raises `FixConfig` when a secret cannot be found, or the twin does not run.
         """
         base_url, secrets = self._account()
+        # That the two fit each other was seen when the file was read.
+        auth: Any = TypeAdapter(AuthHandler).validate_python(self.auth_handler)
         return self._transport().open(
-            TypeAdapter(AuthHandler).validate_python(self.auth_handler),
+            auth,
             secrets,
             base_url=base_url,
             offset_s=offset_s,
@@ -185,7 +187,7 @@ class ConnectionResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         return self.base_url, {name: ref.resolve() for name, ref in references.items()}
 
 
-def quota_uses(session: RestSession | None) -> list[Use]:
+def quota_uses(session: Session[Any] | None) -> list[Use]:
     """What is left of the quotas of a session's connection, as far as is known."""
     guards = session.guards if session is not None else ()
     return [use for one in guards if isinstance(one, QuotaGuard) for use in one.uses()]

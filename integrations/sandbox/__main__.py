@@ -20,7 +20,7 @@ from typing import Any
 
 from integrations.processes import named
 from integrations.sandbox.address import FILE, USERS
-from integrations.sandbox.server import running
+from integrations.sandbox.server import served
 from integrations.sandbox.twins import TWINS
 
 SEED = 7
@@ -39,7 +39,7 @@ def main() -> int:
         found: dict[str, Any] = {}
         for name, make in TWINS.items():
             twin = make(options.seed, clock=lambda: datetime.now(UTC))
-            found[name] = {"url": stack.enter_context(running(twin)), "secrets": dict(twin.secrets)}
+            found[name] = {"url": stack.enter_context(served(twin)), "secrets": dict(twin.secrets)}
         file = options.home / FILE
         _write(file, found | named() | {"while_used": options.while_used})
         stack.callback(_remove, file)

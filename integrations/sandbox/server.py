@@ -4,12 +4,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from integrations.sandbox.twin import OwnServer, Twin
+
 START_S = 10.0
+
+
+def served(twin: Twin | OwnServer) -> AbstractContextManager[str]:
+    """Serves a twin, whatever it speaks, for as long as the block runs; gives its base URL."""
+    return twin.serve() if isinstance(twin, OwnServer) else running(twin)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""What every twin is: an ASGI app that stands in for an external system, with faults on order."""
+"""What a twin is: what stands in for an external system; over HTTP an ASGI app, with faults on
+order, else a server of its own."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +29,19 @@ class Twin(Protocol):
         """The ASGI app."""
 
 
+@runtime_checkable
+class OwnServer(Protocol):
+    """A twin of a system that is not reached over HTTP; its address is told by who serves it."""
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """As of a `Twin`."""
+
+    def serve(self) -> AbstractContextManager[str]:
+        """Serves for as long as the block runs; gives the address."""
+
+
 class MakeTwin(Protocol):
     """What the registry holds: a twin from a seed and a clock, with fresh secrets."""
 
-    def __call__(self, seed: int, *, clock: Clock) -> Twin: ...
+    def __call__(self, seed: int, *, clock: Clock) -> Twin | OwnServer: ...

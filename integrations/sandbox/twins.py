@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from integrations.sandbox.florecom import FlorecomTwin
+from integrations.sandbox.s3_files import S3FilesTwin
 from integrations.sandbox.sendcloud import SendcloudTwin
+from integrations.sandbox.sftp_files import SftpFilesTwin
 from integrations.sandbox.shiphero import ShipHeroTwin
 from integrations.sandbox.stripe import StripeTwin
 from integrations.sandbox.twin import MakeTwin
@@ -12,7 +14,9 @@ from integrations.sandbox.twin import MakeTwin
 TWINS: Mapping[str, MakeTwin] = MappingProxyType(
     {
         "florecom_vmp": FlorecomTwin,
+        "s3_files": S3FilesTwin,
         "sendcloud": SendcloudTwin,
+        "sftp_files": SftpFilesTwin,
         "shiphero": ShipHeroTwin,
         "stripe": StripeTwin,
     }

@@ -29,7 +29,7 @@ from integrations.names import StreamId, Window
 from integrations.storage import fetched
 from integrations.storage.fetched import Fetched
 from integrations.storage.folders import Folders
-from integrations.storage.manifest import MANIFEST, UNSURE, Manifest, Part, moment
+from integrations.storage.manifest import MANIFEST, UNSURE, FileSeen, Manifest, Part, moment
 from integrations.storage.parts import Batch, Records, count, pack, unpack
 
 Clock = Callable[[], datetime]
@@ -67,6 +67,7 @@ class LandingWriter:
         self._clock = clock
         self._parts: list[Part] = []
         self._fetched: list[Part] = []
+        self._files: list[FileSeen] = []
         self._said_at: datetime | None = None
         self._records = self._bytes = self._waiting_bytes = 0
         self._waiting: list[bytes | msgspec.Raw] = []
@@ -104,6 +105,10 @@ class LandingWriter:
         self._records += len(page.records)
         self._bytes += page.size
 
+    def note_files(self, files: Sequence[FileSeen]) -> None:
+        """Take what became of files."""
+        self._files.extend(files)
+
     def add_fetched(self, batch: Sequence[Fetched]) -> None:
         """Write what was asked for one by one, as a file of its own."""
         if batch:
@@ -133,6 +138,7 @@ class LandingWriter:
             said_at=self._said_at,
             cursor=self._draft.cursor and (self._draft.cursor[0], cursor_to),
             ended=ended,
+            files=tuple(self._files),
         )
         sys.audit("integrations.before_manifest", str(manifest.stream))
         self._folders.write(f"{self._path}/{MANIFEST}", msgspec.json.encode(manifest))

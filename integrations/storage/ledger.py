@@ -32,6 +32,7 @@ class LedgerEntry:
     fates from `inserted` to `deleted` add up to it, unless nothing was loaded (`blocked`,
     `failed`). Beside the sum stand rows that nobody said: `absent_deleted` by a complete reading
     that lacks them, `withdrawn` by a replay whose mapping refuses what they were made from.
+    `files` are those whose records it counts, beside them those refused and those left alone.
     `in_window` leaves the overlap out, None where a stream has no windows. `error` says why nothing
     was loaded, or what was left out, `drift` in words what of the records was news. Times are
     aware; `seconds` is from `began_at` to `ended_at`.
@@ -63,6 +64,9 @@ class LedgerEntry:
     seconds: float = 0.0
     error: str | None = None
     drift: tuple[str, ...] = ()
+    files: int = 0
+    files_refused: int = 0
+    files_waiting: int = 0
 
     @property
     def error_rate(self) -> float:

@@ -5,7 +5,7 @@ The points of a load are audit events (`sys.audit`), so that a test can stop the
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,10 +18,11 @@ from psycopg import sql
 
 from integrations.errors import LedgerUnbalanced
 from integrations.names import StreamId
-from integrations.storage import copying, ledger, positions, quarantine
+from integrations.storage import copying, files, ledger, positions, quarantine
 from integrations.storage.children import SAID, Children, Parent
 from integrations.storage.keeping import LENT
 from integrations.storage.ledger import LedgerEntry
+from integrations.storage.manifest import FileSeen
 from integrations.storage.merge import Merge, Order
 from integrations.storage.positions import Pin, Reached
 from integrations.storage.tables import KEEP, STAMPS, TableSpec
@@ -42,7 +43,7 @@ class Said:
     clock; `complete` says that what is not in it is not at the source either, as far as the rows go
     that share a value of the column `among` with it (None: all), and unless it is more than the
     share `brake` of these; `feed` names the feed that it came by; `generation`, `cursor` and
-    `checked_at` are what the position becomes."""
+    `checked_at` are what the position becomes; `files` are those that the landing tells of."""
 
     at: datetime | None = None
     complete: bool = False
@@ -52,6 +53,7 @@ class Said:
     generation: int = 0
     cursor: tuple[str | None, str | None] | None = None
     checked_at: datetime | None = None
+    files: tuple[FileSeen, ...] = ()
 
 
 class Load:
@@ -338,25 +340,43 @@ class Load:
         unchanged, stale, filtered = self._merge.drop_settled()
         filtered += self._merge.drop_filtered() if self._filters else 0
         duplicate, stale = superseded + folded, stale + below + outdated
+        files.note(self._connection, self._stream, said.files, run_id=run_id)
         # Nothing is looked for in vain: each look is at every row that ever was in staging.
         left = self._staged > duplicate + unchanged + stale + filtered
-        return replace(
+        entry = replace(
             entry,
             duplicate=duplicate + self._repeated,
             withdrawn=withdrawn,
             unchanged=unchanged,
             stale=stale,
             filtered=filtered + self._filtered,
-            absent_deleted=missing,
             updated=self._merge.update(run_id=run_id) if left else 0,
             inserted=self._merge.insert(run_id=run_id) if left else 0,
             deleted=self._merge.bury(run_id=run_id) if left and self._deletes else 0,
         ).balanced()
+        entry = replace(entry, absent_deleted=missing)
+        if again := files.read_before(self._connection, self._stream, said.files):
+            entry = self._without_vanished(entry, again)
+        return files.told(entry, said.files)
+
+    def _without_vanished(
+        self, entry: LedgerEntry, again: Mapping[datetime, datetime]
+    ) -> LedgerEntry:
+        """Delete what files lack that were read before; `again` as `Merge.bury_vanished` has it."""
+        if told := self._unnamed():
+            return replace(entry, error=told, status="warn")
+        gone = self._merge.bury_vanished(again, run_id=entry.run_id)
+        return replace(entry, absent_deleted=entry.absent_deleted + gone)
+
+    def _unnamed(self) -> str | None:
+        """Why nobody knows which rows are not said any more; None where that is known."""
+        unnamed = quarantine.without_key(self._connection, self._refused)
+        told = f"deletions were not looked for: {unnamed} refused records have no key"
+        return told if unnamed else None
 
     def _without_absent(self, entry: LedgerEntry, said: Said, *, accept: bool) -> LedgerEntry:
         """Delete who is not in a complete reading any more, as far as that may be believed."""
-        if unnamed := quarantine.without_key(self._connection, self._refused):
-            told = f"deletions were not looked for: {unnamed} refused records have no key"
+        if told := self._unnamed():
             return replace(entry, error=told, status="warn")
         if said.at is None:
             raise ValueError("a complete reading needs the time at which it began")

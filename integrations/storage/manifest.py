@@ -1,6 +1,7 @@
 """The manifest: what a landing holds, written last, so that without it there is no landing."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -23,13 +24,36 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+FileState = Literal["loaded", "refused", "waiting", "same"]
+"""What becomes of a file: its records are read; it is refused, with a reason; it is left alone for
+now; or it was written again and holds what it held."""
+
+
+class FileSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or object of the source that is new to us, or changed.
+
+    `read_at` (UTC) is when its reading began: its records have it as `seen_at`, and no others. So a
+    row tells of the reading that it is of. `reason` says why it is refused or waits, or what is odd
+    about one that is loaded; `modified_at` is by the source's clock, None where it does not tell.
+    """
+
+    path: str
+    state: FileState
+    read_at: datetime
+    size: int
+    reason: str = ""
+    modified_at: datetime | None = None
+    hash: str = ""
+    records: int = 0
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a landing holds. `records` and `requests` are transport's own counts, `bytes` the size
     of the pages, `hash` a SHA-256 over the parts. Landing ids sort by when their pull began.
 
     `said_at` is when it began by the source's clock. `cursor` is where a cursor stream's landing
     goes on from and where it ends, None for other streams; `ended` says that the source had nothing
-    after it.
+    after it. `files` are those that the pull has seen, of a source that has files.
     """
 
     landing: str
@@ -49,6 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     cursor: tuple[str | None, str | None] | None = None
     fetched: tuple[Part, ...] = ()
     ended: bool = True
+    files: tuple[FileSeen, ...] = ()
 
     @property
     def at(self) -> datetime:

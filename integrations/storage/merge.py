@@ -40,7 +40,7 @@ earlier one is stale.
 Model-checked with the histories of `properties/test_histories.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -291,6 +291,24 @@ class Merge:
             run_id=run_id,
             snapshot=snapshot,
             among=sql.Identifier(among or ""),
+        ).rowcount
+
+    def bury_vanished(self, again: Mapping[datetime, datetime], *, run_id: str) -> int:
+        """Delete the rows whose file was read again without them: they are still those of an
+        earlier reading. `again` has the later reading's time by the earlier one's, and the time of
+        a reading is that of no other, nor of a row that another file says too. One that was said
+        again and refused is there; how many."""
+        return self.run(
+            """
+            UPDATE {leaf} t SET _deleted_at = f.later, _seen_at = f.later, _rank = {delete},
+                _synced_at = now(), _run_id = {run_id}
+            FROM unnest({earlier}::timestamptz[], {later}::timestamptz[]) AS f (earlier, later)
+            WHERE {mine} AND t._deleted_at IS NULL AND t._seen_at = f.earlier
+              AND NOT EXISTS (SELECT FROM {refused} r WHERE r.key = t.source_id)
+            """,
+            run_id=run_id,
+            earlier=[*again.keys()],
+            later=[*again.values()],
         ).rowcount
 
     def run(self, statement: LiteralString, **values: Any) -> psycopg.Cursor[Any]:

@@ -19,14 +19,15 @@ class CursorSync(BaseModel):
     """Reads what follows the position; `every` is how old that may grow before it is due again.
 
     `position` is the place in a record where its position stands: a text or a whole number that
-    does not go down from one record of a pull to the next.
+    does not go down from one record of a pull to the next. Files have none: there the position is
+    what was seen of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["cursor"]
     every: Every = "hourly"
-    position: Place
+    position: Place | None = None
 
     @property
     def rereads(self) -> bool:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 import msgspec
 
 from integrations.auth import Auth
+from integrations.error_handling.guard import Guard
 from integrations.names import Window
 from integrations.secrets import Secret
+from integrations.storage.manifest import FileSeen
 
 if TYPE_CHECKING:  # it stands above, and needs what is here
     from integrations.transport.one_request import OneRequest
@@ -58,6 +60,7 @@ class Page:
     source's clock, and `size` the bytes of the answer's body after decompression. `position` is
     where a reader stands who has this page and all before it; None: nowhere yet. `since` is when
     the pull began, where that was with a request for something else; None: with its first page.
+    `files` are those of which is known with this page what becomes of them.
     """
 
     number: int
@@ -66,6 +69,7 @@ class Page:
     size: int
     position: str | None = None
     since: datetime | None = None
+    files: tuple[FileSeen, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class Session(Protocol[Request_contra]):
     @property
     def offset_s(self) -> float:
         """How many seconds the source's clock is ahead of ours, as far as its answers told."""
+
+    @property
+    def guards(self) -> Sequence[Guard]:
+        """What stands around each request, the outermost first."""
 
     def pages(
         self, request: Request_contra, *, ask: Ask, position: str | None = None

@@ -161,8 +161,7 @@ class SoapSession(RestSession):
         if self._service is None:
             self._service = self.messages.service(load)
         operation = self._service.operation(request.operation)
-        for place in request.places:
-            operation.has(place)
+        operation.has(request.records)
         return operation
 
     def _asked(self, request: SoapRequest, operation: "Operation", call: Call) -> "_Found":

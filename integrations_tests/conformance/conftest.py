@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from integrations.connector_template.config_schema import SANDBOX
 from integrations.connector_template.connector import read_connector
 from integrations.connector_template.folders import folders
+from integrations.connector_template.sync_handler import OF_FILES
 from integrations.names import Window
 from integrations.sandbox.server import running
 from integrations.sandbox.twins import TWINS
@@ -26,7 +28,14 @@ SEED = 7
 _names = itertools.count(1)
 
 
-@pytest.fixture(scope="session", params=folders(), ids=lambda folder: folder.name)
+def over_http(folder: Path) -> bool:
+    """Whether a connector asks over HTTP; those that read files are proven by `test_files`."""
+    return read_connector(folder).config.sync_handler.transport.type not in OF_FILES
+
+
+@pytest.fixture(
+    scope="session", params=filter(over_http, folders()), ids=lambda folder: folder.name
+)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """A shipped connector beside its twin, some days after the start of its sandbox."""
     connector = read_connector(request.param)

@@ -19,6 +19,7 @@ from integrations.names import StreamId, Window
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.twin import Twin
 from integrations.secrets import Secret
+from integrations.storage import positions
 from integrations.storage.landing import LandingZone
 from integrations.storage.ledger import LedgerEntry
 from integrations.storage.manifest import Manifest
@@ -173,6 +174,18 @@ class Case:
         """Lands and loads a window, as a run of its own."""
         run = self.run()
         return self.load(stream, self.land(stream, window, run), run)
+
+    def go_on(self, stream: BoundStream) -> list[LedgerEntry]:
+        """Lands and loads what follows the stream's position, as a run of its own."""
+        own, run = self.own(stream), self.run()
+        with self.connection.transaction():
+            position = positions.at(self.connection, own.id)
+        with self.session() as session:
+            onward = pull.Onward(
+                own, position, generation=0,
+                session=session, zone=self.zone, run=run, clock=self.clock,
+            )  # fmt: skip
+            return [self.load(stream, manifest, run) for manifest in onward.landings()]
 
     def rows(self, stream: BoundStream) -> dict[str, Record]:
         """The stream's rows in its canonical table, by source id."""

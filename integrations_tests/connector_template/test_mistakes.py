@@ -50,7 +50,7 @@ MISTAKES: dict[str, tuple[Change, list[Line]]] = {
         [
             (
                 6,
-                "`auth_handler.type` must be one of 'api_key', 'basic', 'password_token', 'soap', 'none'",
+                "`auth_handler.type` must be one of 'api_key', 'basic', 'password_token', 'soap', 'none', 'ssh_password', 'ssh_key', 'aws_keys', 'aws_role', 'aws_default'",
             )
         ],
     ),

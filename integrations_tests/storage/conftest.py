@@ -29,6 +29,6 @@ def emptied(shared_database: str) -> str:
         connection.execute("CREATE SCHEMA canonical")
         connection.execute(
             "TRUNCATE integrations.streams, integrations.positions, integrations.ledger,"
-            " integrations.quarantine RESTART IDENTITY"
+            " integrations.quarantine, integrations.files RESTART IDENTITY"
         )
     return shared_database

@@ -19,6 +19,7 @@ STEPS = [
     "0004_drift_of_a_line",
     "0005_circuits",
     "0006_quotas",
+    "0007_files",
 ]
 """All there are, in their order."""
 

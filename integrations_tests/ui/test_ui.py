@@ -21,10 +21,13 @@ SWITCHES = """() => Object.fromEntries([...document.querySelectorAll('[class*=fo
 
 def test_schedules_run_where_secrets_resolve(ui: Ui) -> None:
     """The sandboxes' are on, since their twins serve; those of accounts without a key are off."""
+    # The page makes only the rows that can be seen.
+    ui.page.set_viewport_size({"width": 1500, "height": 4000})
     ui.open("/automation", until="stripe__sandbox__refunds__schedule")
-    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(26)
+    expect(ui.page.locator("[class*=formatSwitch]")).to_have_count(42, timeout=20_000)
     on = ui.page.evaluate(SWITCHES)
-    assert len(on) == 26
+    ui.page.set_viewport_size({"width": 1500, "height": 1000})
+    assert len(on) == 42
     assert on == {name: "__sandbox__" in name for name in on}
 
 
