@@ -161,7 +161,8 @@ class SoapSession(RestSession):
         if self._service is None:
             self._service = self.messages.service(load)
         operation = self._service.operation(request.operation)
-        operation.has(request.records)
+        for place in request.places:
+            operation.has(place)
         return operation
 
     def _asked(self, request: SoapRequest, operation: "Operation", call: Call) -> "_Found":

@@ -67,6 +67,15 @@ class SoapRequest(BaseModel):
         """That of the WSDL, and its own."""
         return [WSDL_ENDPOINT, self.operation]
 
+    @property
+    def places(self) -> Sequence[str]:
+        """Where elements of the answer are looked for: the records, and what the paging reads,
+        which would end a list for good where it is never found."""
+        paging = self.paging
+        read = (paging.next if isinstance(paging, BodyToken) else paging.total) or ""
+        element = read.partition("@")[0].rstrip(".")
+        return [self.records, element] if element and not set(element) & {*"{#"} else [self.records]
+
     def first(self, ask: Ask) -> Call:
         """A pull's first call, its message still to be written. Raises `FixConfig` as `values_of`
         does."""

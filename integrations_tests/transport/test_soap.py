@@ -546,6 +546,14 @@ CONFIG: dict[str, tuple[dict[str, Any], str]] = {
         "no operation 'GetNone'. It has: GetItems",
     ),
     "place": ({"request": {"records": "Items.Thing"}}, "no element at 'Items.Thing'"),
+    "next page": (
+        {"request": {"paging": {"type": "body_token", "next": "Nxet", "param": "Cursor"}}},
+        "no element at 'Nxet'",
+    ),
+    "total": (
+        {"request": {"paging": {"type": "single", "total": "Items.Totl@n"}}},
+        "no element at 'Items.Totl'",
+    ),
     "port": ({"port": "P13"}, "no port P13 for SOAP 1.1. It has: P11, P12"),
     "param": ({"request": {"params": {"Filter.Nam": "x"}}}, "takes no element 'Nam'.*: Name"),
 }
