@@ -142,6 +142,10 @@ class _Quotes:
         self._quote, self._separator = quote, separator
         sign = re.escape(quote)
         self._closing = re.compile(f"(?:[^{sign}]++|{sign}{sign})*+{sign}")
+        other = re.escape(separator)
+        cell = f"(?:{sign}[^{sign}]*+{sign}|[^{sign}{other}]*+)(?:{other}|\\Z)"
+        # So is nearly every line, and that is told fast.
+        self._usual = re.compile(f"(?:{cell})*+")
         self._rest, self._line, self._opened = "", 0, 0
 
     def add(self, text: str) -> None:
@@ -152,7 +156,7 @@ class _Quotes:
             raise Unread(f"has a line of more than {_LONGEST >> 20} MB")
         for line in lines:
             self._line += 1
-            if self._quote in line:
+            if self._quote in line and (self._opened or not self._usual.fullmatch(line)):
                 self._look(line)
 
     def end(self) -> None:
