@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from integrations.transport.decode_csv import CsvFormat
 from integrations.transport.decode_edifact import EdifactFormat
@@ -66,6 +66,12 @@ class FilesRequest(BaseModel):
     lookback_days: int = Field(default=3, ge=1)
     most_bytes: int = Field(default=20 << 30, ge=1)
     most_times: int = Field(default=200, ge=2)
+
+    @model_validator(mode="after")
+    def _days_are_in_files(self) -> Self:
+        if self.days is not None and not self.deep:
+            raise ValueError("with `days`, `files` is a path with the days' folders: `**/*.csv`")
+        return self
 
     params: ClassVar[Mapping[str, Any]] = {}
     """Nothing of it is filled in."""

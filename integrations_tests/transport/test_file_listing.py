@@ -72,7 +72,7 @@ def test_a_position_that_is_none_stops_the_stream() -> None:
 
 def test_days_are_named_as_the_file_says() -> None:
     """From so many days before the last listing to where it is tomorrow; all before the first."""
-    request = FilesRequest(files="*", format=CSV, days="y=YYYY/MM-DD", lookback_days=1)  # type: ignore[arg-type]
+    request = FilesRequest(files="**/*", format=CSV, days="y=YYYY/MM-DD", lookback_days=1)  # type: ignore[arg-type]
     assert request.folders(None, NOW) == [""]
     assert request.folders(NOW - timedelta(days=1), NOW) == [
         "y=2026/01-29/", "y=2026/01-30/", "y=2026/01-31/", "y=2026/02-01/",

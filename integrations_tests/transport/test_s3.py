@@ -287,4 +287,10 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_days_that_name_no_folder_are_refused(days: str) -> None:
     """Year, month and day, each once, below the folder."""
     with pytest.raises(ValidationError):
-        FilesRequest(files="*", format=JSON_, days=days)  # type: ignore[arg-type]
+        FilesRequest(files="**/*", format=JSON_, days=days)  # type: ignore[arg-type]
+
+
+def test_files_that_are_in_no_day_are_refused() -> None:
+    """No file would ever be read, and nobody be told."""
+    with pytest.raises(ValidationError, match="a path with the days' folders"):
+        FilesRequest(files="*.csv", format=JSON_, days="YYYY/MM/DD")  # type: ignore[arg-type]
