@@ -144,7 +144,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     for part in re.split(r"(\*\*/|\*|\?)", pattern):
         match part:
             case "**/":
-                parts.append("(?:[^/]+/)*")
+                parts.append("(?:[^/]*/)*")  # S3 has folders without a name
             case "*":
                 parts.append("[^/]*")
             case "?":

@@ -50,7 +50,7 @@ class S3Store:
 
     def listing(self, folder: str, *, deep: bool, needed: bool = True) -> Iterator[Listed]:
         """As `Store.listing`; where there is no object there is no folder either."""
-        prefix = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        prefix = _prefix(folder)
         asked = {"Bucket": self._bucket, "Prefix": prefix} | ({} if deep else {"Delimiter": "/"})
         onward: dict[str, str] = {}
         try:
@@ -73,7 +73,7 @@ class S3Store:
 
     def fetch(self, folder: str, file: Listed, into: IO[bytes]) -> None:
         """As `Store.fetch`; only the object that was listed is taken (If-Match)."""
-        key = f"{folder.strip('/')}/{file.path}".lstrip("/")
+        key = f"{_prefix(folder)}{file.path}"
         begin = into.seek(0, 2)
         if begin >= file.size:
             return
@@ -144,6 +144,12 @@ class S3Store:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _prefix(folder: str) -> str:
+    """How the keys of a folder's objects begin."""
+    plain = folder.strip("/")
+    return f"{plain}/" if plain else ""
 
 
 _making = threading.Lock()

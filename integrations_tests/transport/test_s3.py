@@ -77,6 +77,14 @@ def test_a_list_is_read_page_by_page(server: Server) -> None:
     assert sum("list-type" in line for line in server.gate.log) == 4
 
 
+def test_a_key_may_begin_with_a_slash(server: Server) -> None:
+    """And is another object than the one without."""
+    server.put("/a.json")
+    server.put("d//a.json")
+    assert states(server.read()) == {"/a.json": "loaded", "d//a.json": "loaded"}
+    assert states(server.read(folder="d")) == {"/a.json": "loaded"}
+
+
 def test_without_folders_within_only_the_folder_is_asked_for(server: Server) -> None:
     """What is deeper is not even listed."""
     server.put("d/a.json")
