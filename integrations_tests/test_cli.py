@@ -72,7 +72,7 @@ def run(home: Path, own: str) -> Run:
         env = kept | {"INTEGRATIONS_HOME": str(home), "INTEGRATIONS_DATABASE_URL": own} | more
         env = {k: v for k, v in env.items() if v}
         return subprocess.run(
-            command, check=False, cwd=cwd, env=env, text=True, capture_output=True, timeout=600
+            command, check=False, cwd=cwd, env=env, text=True, capture_output=True, timeout=1800
         )
 
     return run
