@@ -24,6 +24,8 @@ from integrations.sandbox.server import served
 from integrations.sandbox.twins import TWINS
 
 SEED = 7
+WAKE_S = 0.2
+"""How often a signal is looked for: one that comes just before a wait begins does not end it."""
 
 
 def main() -> int:
@@ -45,7 +47,8 @@ def main() -> int:
         stack.callback(_remove, file)
         places = ", ".join(f"{name} {found[name]['url']}" for name in found)
         sys.stderr.write(f"The twins are serving: {places}\n")
-        stop.wait()
+        while not stop.wait(WAKE_S):
+            pass
     return 0
 
 

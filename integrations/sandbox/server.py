@@ -29,6 +29,9 @@ def running(app: ASGIApp) -> Iterator[str]:
     config = uvicorn.Config(
         app,
         lifespan="off",
+        # the same whatever else is installed: under uvloop an end sometimes waited for ever
+        loop="asyncio",
+        http="h11",
         log_level="error",
         access_log=False,
         # twins date their answers by their own clock

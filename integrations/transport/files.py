@@ -242,7 +242,7 @@ class FileSession:
         reason = redact(error.reason)[:500]
         if not pull.known.set(one, Entry(one.size, one.tag, state, reason, error.again)):
             return
-        _log.warning("%s is %s: it %s", redact(one.path), state, reason)
+        _log.info("%s is %s: it %s", redact(one.path), state, reason)
         seen = FileSeen(
             path=one.path, state=state, read_at=at, size=one.size, reason=reason,
             modified_at=one.modified_at, records=error.records,

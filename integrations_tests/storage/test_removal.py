@@ -52,6 +52,8 @@ def _insert(
     needed = connection.execute(COLUMNS, [schema, table]).fetchall()
     row = {name: VALUES[kind] for name, kind in needed}
     row |= {"connector": account[0], "connection": account[1]}
+    if table == "files":
+        row["state"] = "loaded"
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(schema, table),
         sql.SQL(", ").join(map(sql.Identifier, row)),
