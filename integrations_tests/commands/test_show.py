@@ -149,4 +149,5 @@ def test_an_endpoint_that_is_left_alone(told: Told, database: str) -> None:
         "Of florist/main nothing was left alone.\n",
     ]
     assert {line["circuit"] for line in told()[0].values()} == {None}
-    assert CliRunner().invoke(main, [*close[:2], "florist"]).exit_code == 2
+    for wrong in ("florist", "florist/mian"):
+        assert CliRunner().invoke(main, [*close[:2], wrong]).exit_code == 2
