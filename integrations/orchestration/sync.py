@@ -207,13 +207,12 @@ def execute(
                 run_id=run_id,
                 raise_on_error=False,
             )
+            failures[run_id] = "" if result.success else unexplained(result)
+            if not result.success and stops.ended(instance, run_id, stream.id):
+                refused = stops.refused(instance, run_id, stream.id)
+                break
         except (DBAPIError, IntegrationError) as error:
             failures[run_id] = _unrecorded(instance, run_id, error)
-            continue
-        failures[run_id] = "" if result.success else unexplained(result)
-        if stops.ended(instance, run_id, stream.id):
-            refused = stops.refused(instance, run_id, stream.id)
-            break
     try:
         with closing(StoreResource().connect()) as connection, translated(stream.id):
             entries = of_runs(connection, list(failures))
