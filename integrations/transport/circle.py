@@ -5,7 +5,7 @@ Servers that ignore a cursor which they do not know give the first page for ever
 
 from integrations.errors import StopStream
 from integrations.transport import Page
-from integrations.transport.http import Call
+from integrations.transport.call import Call
 
 _MOST_EMPTY_PAGES = 1_000  # in a row: a filtered list may have some, no list has a thousand
 

@@ -23,7 +23,8 @@ from integrations.transport.graphql_paging import cursor_after
 from integrations.transport.graphql_request import GraphqlRequest, Nested, edges_of, is_cut, is_null
 from integrations.transport.http import Check
 from integrations.transport.listing import Listing, is_path
-from integrations.transport.rest import HttpTransport, RestSession
+from integrations.transport.rest import HttpTransport
+from integrations.transport.rest_session import RestSession
 
 _LEVEL = msgspec.json.Decoder(dict[str, msgspec.Raw])
 

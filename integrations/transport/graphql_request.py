@@ -13,10 +13,10 @@ from integrations.errors import StopStream
 from integrations.transport import Ask
 from integrations.transport.answer import Answer, FieldPath, Next
 from integrations.transport.body import apart, as_sent, readable, records_in, value_at
+from integrations.transport.call import Call, Reply
 from integrations.transport.faults import Missing
 from integrations.transport.graphql_document import Document, Selected, connections
 from integrations.transport.graphql_paging import VARIABLE, OffsetVariables, Relay
-from integrations.transport.http import Call, Reply
 from integrations.transport.listing import (
     Slotted,
     Split,

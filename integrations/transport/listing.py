@@ -13,8 +13,8 @@ from pydantic import AfterValidator
 from integrations.errors import FixConfig
 from integrations.transport import Ask
 from integrations.transport.answer import Answer, Next
+from integrations.transport.call import Call, Params, Reply
 from integrations.transport.faults import Missing
-from integrations.transport.http import Call, Params, Reply
 from integrations.transport.slots import POSITION, SINCE, WINDOW, filled, slots_in, takes
 
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")

@@ -11,8 +11,8 @@ from integrations.errors import StopStream
 from integrations.redaction import redact
 from integrations.transport.answer import FIELD_PATH, FieldPath
 from integrations.transport.body import as_sent, readable, record_in, text_of, value_at
+from integrations.transport.call import Call, Reply
 from integrations.transport.faults import Untold
-from integrations.transport.http import Call, Reply
 from integrations.transport.listing import is_path
 from integrations.transport.slots import KEY, slots_in, takes
 

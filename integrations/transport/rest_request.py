@@ -22,9 +22,9 @@ from integrations.transport.body import (
     records_of_lines,
     value_at,
 )
+from integrations.transport.call import Call, Method, Reply, nested
 from integrations.transport.counted import Offset, PageNumber
 from integrations.transport.faults import UNTOLD_LIST, Missing, Untold
-from integrations.transport.http import Call, Method, Reply, nested
 from integrations.transport.listing import (
     Split,
     WindowFormat,

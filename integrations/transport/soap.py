@@ -23,12 +23,14 @@ from integrations.errors import IntegrationError
 from integrations.secrets import Secret
 from integrations.transport import Ask, Clock, Page
 from integrations.transport.answer import Answer
+from integrations.transport.call import Call
 from integrations.transport.circle import Circle
 from integrations.transport.faults import NOWHERE
-from integrations.transport.http import Call, Refusal
+from integrations.transport.http import Refusal
 from integrations.transport.listing import Listing, is_path, written
 from integrations.transport.positions import positions
-from integrations.transport.rest import HttpTransport, RestSession
+from integrations.transport.rest import HttpTransport
+from integrations.transport.rest_session import RestSession
 from integrations.transport.soap_faults import Fault, FaultRule, in_refusal
 from integrations.transport.soap_request import WSDL_ENDPOINT, SoapRequest, sent_at
 

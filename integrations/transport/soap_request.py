@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from integrations.transport import Ask
 from integrations.transport.answer import Next
+from integrations.transport.call import Call
 from integrations.transport.faults import Missing
-from integrations.transport.http import Call
 from integrations.transport.listing import (
     WindowFormat,
     given,

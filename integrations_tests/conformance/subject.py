@@ -25,7 +25,7 @@ from integrations.storage.ledger import LedgerEntry
 from integrations.storage.manifest import Manifest
 from integrations.sync_state.windows import OVERLAP, WindowSync, floor
 from integrations.transport.graphql_request import GraphqlRequest
-from integrations.transport.rest import RestSession
+from integrations.transport.rest_session import RestSession
 from integrations.transport.soap import SoapTransport
 from integrations_tests.conformance.oracles import Oracle, Record
 from integrations_tests.conformance.wire import Put, changed, dumped, value_at

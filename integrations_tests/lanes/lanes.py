@@ -29,7 +29,7 @@ from integrations.storage.ledger import Cause, LedgerEntry
 from integrations.storage.manifest import Manifest
 from integrations.sync_state.windows import LENGTH, WindowSync
 from integrations.transformation.transform import Transformer
-from integrations.transport.rest import RestSession
+from integrations.transport.rest_session import RestSession
 
 Rows = dict[str, dict[str, Any]]
 """By source id, the columns of the entity."""

@@ -24,7 +24,7 @@ PLANTS = (
     Plant(
         "a row dropped between pages",
         "the first record of each following page is skipped",
-        "transport/rest.py",
+        "transport/rest_session.py",
         "yield replace(page, position=position)",
         "yield replace(page, records=page.records[number > 1 :], position=position)",
         "transport/test_rest.py::test_a_list_by_last_id_is_read_to_its_end",
@@ -32,7 +32,7 @@ PLANTS = (
     Plant(
         "a row dropped between pages",
         "a record whose detail is gone is passed over",
-        "transport/rest.py",
+        "transport/rest_session.py",
         "            records.append(whole)\n",
         "            records += [] if whole.startswith(MARK) else [whole]\n",
         "transport/test_related.py::test_a_detail_that_is_not_there_marks_its_record",
@@ -114,7 +114,7 @@ PLANTS = (
     Plant(
         "a retry without jitter",
         "the session forgets the chance that it was given",
-        "transport/rest.py",
+        "transport/rest_session.py",
         "random=self._random, on_retry=_tell",
         "random=lambda: 0.0, on_retry=_tell",
         "transport/test_rest.py::test_a_passing_fault_is_retried_and_logged",

@@ -5,8 +5,9 @@ from typing import Any
 from integrations.auth.static import ApiKey
 from integrations.secrets import Secret
 from integrations.transport import Ask, Page
-from integrations.transport.rest import RestSession, RestTransport
+from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_session import RestSession
 from integrations_tests.transport.conftest import Say, Time, Web
 
 VALUE = "sk_test_rest_session_value"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from integrations.errors import Barred, FixConfig, PositionGone, RetryLater, StopStream
 from integrations.names import Window
 from integrations.transport import Ask, Page
-from integrations.transport.rest import RestSession
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_session import RestSession
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 from integrations_tests.transport.pulling import opened, page, pull, texts
 

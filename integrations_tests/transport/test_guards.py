@@ -10,7 +10,8 @@ from integrations.auth.static import ApiKey
 from integrations.error_handling.guard import Exchange
 from integrations.errors import IntegrationError, RetryLater, StopStream
 from integrations.secrets import Secret
-from integrations.transport.http import Call, HttpClient, HttpOptions
+from integrations.transport.call import Call
+from integrations.transport.http import HttpClient, HttpOptions
 from integrations_tests.transport.conftest import Say, Time, Web
 
 ASKED = Call(target="/things", endpoint="GET /things")

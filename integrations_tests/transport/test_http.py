@@ -30,8 +30,8 @@ from integrations.errors import (
 )
 from integrations.redaction import MASK, install_redactor, redacted
 from integrations.secrets import Secret
+from integrations.transport.call import Call as Asked
 from integrations.transport.faults import retry_after, translated, vendor_words
-from integrations.transport.http import Call as Asked
 from integrations.transport.http import HttpClient, HttpOptions
 from integrations.transport.trust import trusted
 from integrations_tests.transport.conftest import Call, Say, Time, Web

@@ -7,7 +7,7 @@ import pytest
 from integrations.auth.password_token import PasswordToken
 from integrations.errors import IntegrationError, RetryLater, StopConnection
 from integrations.secrets import Secret
-from integrations.transport.http import Call as Asked
+from integrations.transport.call import Call as Asked
 from integrations.transport.http import HttpClient, HttpOptions
 from integrations_tests.transport.conftest import Call, Say, Time, Web
 

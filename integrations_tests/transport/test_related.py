@@ -83,7 +83,7 @@ def test_each_record_is_its_detail(concurrency: int, web: Web, time_: Time) -> N
 def test_a_long_page_comes_in_parts(web: Web, time_: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nobody keeps the details of a whole list: each record once, each byte counted once,
     and the position with the last part, for it is that of all."""
-    monkeypatch.setattr("integrations.transport.rest._DETAILS", 3)
+    monkeypatch.setattr("integrations.transport.rest_session._DETAILS", 3)
     web.route = lambda call: (
         page(*range(7))
         if call.path == "/orders"

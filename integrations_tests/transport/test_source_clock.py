@@ -16,8 +16,9 @@ from integrations.auth.static import NoAuth
 from integrations.sandbox.server import running
 from integrations.transport import Ask, Page
 from integrations.transport.one_request import OneRequest
-from integrations.transport.rest import RestSession, RestTransport
+from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_session import RestSession
 from integrations.transport.source_clock import SourceClock
 from integrations_tests.transport.conftest import Say, Time, Web
 from integrations_tests.transport.pulling import opened, page

@@ -20,8 +20,9 @@ from integrations.transport import Ask
 from integrations.transport.graphql import GraphqlTransport
 from integrations.transport.graphql_request import GraphqlPaging, GraphqlRequest
 from integrations.transport.paging import Paging
-from integrations.transport.rest import RestSession, RestTransport
+from integrations.transport.rest import RestTransport
 from integrations.transport.rest_request import RestRequest
+from integrations.transport.rest_session import RestSession
 from integrations_tests.faults.bench.cases import KINDS, Case
 from integrations_tests.faults.bench.network import CASES
 from integrations_tests.faults.bench.proxy import Proxy
